@@ -1,0 +1,44 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Every target does its own set-up on a Debian machine, as root.
+
+SHELL := /bin/bash
+.PHONY: help drill drill-control test lint sanity sanity-all units system e2e bench clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+drill: ## image a real server, recover it on other hardware, prove that it serves
+	@tests/tools/drill
+
+drill-control: ## boot the same restored disk without fix-ups: must not come up
+	@tests/tools/drill-control
+
+test: ## all tests that CI runs
+	@tests/tools/test
+
+lint: ## ansible-lint, documentation, changelog, importer
+	@tests/tools/lint
+
+sanity: ## ansible-test sanity on the oldest and the newest ansible-core
+	@tests/tools/sanity 2.16 newest
+
+sanity-all: ## ansible-test sanity and units on every supported ansible-core
+	@tests/tools/sanity 2.16 2.18 2.20 newest && tests/tools/units 2.16 2.18 2.20 newest
+
+units: ## unit tests: plain on every Python of the engine, and under ansible-test
+	@tests/tools/units 2.16 newest
+
+system: ## tests on real disks, file systems, guests
+	@tests/tools/system
+
+e2e: ## one real drill, asserted
+	@tests/tools/e2e
+
+bench: ## capture and restore beside restic, borg, partclone, qemu-img
+	@tests/tools/bench
+
+clean: ## remove everything cached outside the checkout
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/agnostic.recovery"
