@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Copyright: (c) 2026, the agnostic.recovery developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -37,7 +38,7 @@ python_for() {
 
 # venv NAME PYTHON REQUIREMENT...: makes $CACHE/venv/NAME once for this list of requirements and prints its path.
 venv() {
-    local name=$1 python=$2 dir=$CACHE/venv/$1 stamp
+    local python=$2 dir=$CACHE/venv/$1 stamp
     shift 2
     stamp=$(printf '%s\n' "$("$python" --version 2>&1)" "$@")
     if [ "$(cat "$dir/.stamp" 2>/dev/null)" != "$stamp" ]; then

@@ -4,9 +4,9 @@
 
 """Reads an initramfs as the kernel does.
 
-Format: kernel Documentation/driver-api/early-userspace/buffer-format.rst: cpio archives in the "newc" or "crc" form one after the other, each plain or
-inside a compressed stream, zero bytes between. Meaning (init/initramfs.c): later entries replace earlier ones, an entry whose parent folder is not there is
-lost, links in the parent path are followed, a link is replaced by a folder entry of the same path.
+Format: kernel Documentation/driver-api/early-userspace/buffer-format.rst: cpio archives one after the other, each plain or inside a compressed stream, zero
+bytes between. Meaning (kernel init/initramfs.c): later entries replace earlier ones, links in the path of an entry are followed, an entry whose parent folder
+is not there is lost, a link is replaced by a folder entry of the same path, and nothing behind unknown or damaged data is unpacked.
 
 The file is streamed: memory holds the list of entries and the content of those that the caller asks for, never the archive.
 """
@@ -17,61 +17,56 @@ import stat
 from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 from ..errors import MachineError
-from . import unpack
+from . import cpio, unpack
 from .modules import driver_class, is_module, module_name
 
-UNPACKED_LIMIT = 2 * 1024 * 1024 * 1024      # bytes; the largest seen in the field (rescue images with all firmware) unpack to about 700 MiB
+UNPACKED_LIMIT = 2 * 1024 * 1024 * 1024      # bytes; the largest known (rescue images with all firmware) unpack to about 700 MiB
 ENTRY_LIMIT = 200000
 CONTENT_LIMIT = 64 * 1024 * 1024             # bytes of one entry whose content is asked for
-PATH_LIMIT = 4096                            # PATH_MAX of the kernel, with the final NUL
+LINK_LIMIT = 40                              # links followed in one path, as in the kernel
 
 _BLOCK = 256 * 1024
-_HEADER = 110                                # bytes of a newc header: magic and 13 numbers of 8 hexadecimal digits
+_BOOTCONFIG = b"#BOOTCONFIG\n"               # kernel Documentation/admin-guide/bootconfig.rst: size, checksum and this, at the very end
 
 
 class Entry(NamedTuple):
-    mode: int                    # as st_mode: type and permissions
+    mode: int                        # as st_mode: type and permissions
     size: int
-    link: str = ""               # target of a symbolic link
-    data: Optional[bytes] = None # only of what the caller asked for
+    link: str = ""                   # target of a symbolic link
+    data: Optional[bytes] = None     # content, only of what the caller asked for
 
 
 class Segment(NamedTuple):
-    """One plain cpio archive or one compressed stream of archives."""
-    offset: int                  # in the file
-    length: int                  # bytes in the file
-    compression: str             # "" is plain
-    unpacked: int                # bytes
-    entries: int
+    """One plain archive, or one compressed stream of archives."""
+    offset: int                      # in the file
+    length: int                      # bytes in the file
+    compression: str                 # "" is plain
+    unpacked: int                    # bytes
 
 
 class Initramfs(NamedTuple):
-    entries: Dict[str, Entry]    # canonical path without leading slash: "usr/lib/modules/…"; what the kernel would have in its root at the end
+    entries: Dict[str, Entry]        # canonical path without leading slash ("usr/lib/modules") -> what the kernel has there at the end
     segments: Tuple[Segment, ...]
-    size: int                    # bytes of the file
+    size: int                        # bytes of the file
+    bootconfig: bool = False         # the kernel looks for a boot configuration at the file's end: nothing may be appended
 
     def resolve(self, path: str) -> str:
-        """The canonical path that `path` leads to, links followed. It need not exist."""
-        return _resolve(self.entries, path.strip("/"))
-
-    def has(self, path: str) -> bool:
-        return self.resolve(path) in self.entries
+        """The canonical path that `path` leads to, links followed; "" when a folder on the way is missing. The last part need not exist."""
+        found = _resolve(self.entries, path, True)
+        return "" if found is None else found
 
     def modules(self, version: str = "") -> Dict[str, str]:
-        """name -> path of the kernel modules in it, of one kernel version or of all."""
-        folder = f"lib/modules/{version}/" if version else "lib/modules/"
-        found = {}
-        for path, entry in self.entries.items():
-            if folder in path and is_module(path) and (path.startswith(folder) or "/" + folder in path) and stat.S_ISREG(entry.mode):
-                found[module_name(path)] = path
-        return found
+        """name -> canonical path of the kernel modules in it, of one kernel version or of all."""
+        folder = f"/lib/modules/{version}/" if version else "/lib/modules/"
+        return {
+            module_name(path): path
+            for path, entry in self.entries.items()
+            if is_module(path) and folder in "/" + path and stat.S_ISREG(entry.mode)
+        }
 
 
 def initramfs_drivers(tree, path: str) -> Tuple[str, ...]:
-    """The normalised names of the storage drivers that the initramfs at `path` of a mounted root holds, sorted.
-
-    Raises MachineError when it is none or is damaged.
-    """
+    """The normalised names of the storage drivers in the initramfs at `path` of a mounted root, sorted. Raises MachineError."""
     found = read_initramfs(tree, path).modules()
     return tuple(sorted(name for name, inside in found.items() if driver_class(inside) == "storage"))
 
@@ -79,203 +74,213 @@ def initramfs_drivers(tree, path: str) -> Tuple[str, ...]:
 def read_initramfs(tree, path: str, wanted: Optional[Callable[[str], bool]] = None) -> Initramfs:
     """Reads the initramfs at `path` of a mounted root.
 
-    `wanted` chooses by canonical path whose content is kept. Raises MachineError.
+    `wanted` chooses by canonical path whose content is kept. Raises MachineError when it is unreadable, damaged or none.
     """
-    try:
-        # The resolved path has no links left; O_NOFOLLOW holds should one appear in between.
-        descriptor = os.open(tree.host_path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise MachineError(f"The initramfs {path} cannot be read: {error.strerror}.")
-    with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise MachineError(f"The initramfs {path} is not a file.")
+    with tree.open(path) as stream:
         return parse_initramfs(stream, path, wanted)
 
 
 def parse_initramfs(stream, name: str, wanted: Optional[Callable[[str], bool]] = None, limit: int = UNPACKED_LIMIT) -> Initramfs:
     """The same from a seekable binary stream; `name` is for messages, `limit` bounds the unpacked bytes."""
-    root = _Root(name, wanted)
+    root = _Root(wanted or (lambda path: False))
     segments = []
     size = stream.seek(0, os.SEEK_END)
-    position = _skip_zeros(stream, 0)
-    unpacked = 0
-    while position < size:
-        stream.seek(position)
-        head = stream.read(6)
-        packing = unpack.compression(head)
-        if packing:
-            blocks = _Unpacked(stream, position, packing, name)
-        elif head in (b"070701", b"070702") and position % 4 == 0:
-            blocks = _Plain(stream, position, size)
-        else:
-            raise MachineError(f"{name} is no initramfs that the kernel can read: unknown data at offset {position}.")
-        archive = _Archive(blocks, name, position, limit - unpacked)
-        before = root.count
-        archive.unpack_into(root)
-        end = blocks.end()
-        segments.append(Segment(position, end - position, packing, archive.consumed, root.count - before))
-        unpacked += archive.consumed
-        position = _skip_zeros(stream, end)
+    end, bootconfig = _without_bootconfig(stream, size)
+    position = _skip_zeros(stream, 0, end)
+    while position < end:
+        try:
+            segment = _read_segment(stream, position, end, root, limit)
+        except cpio.CpioError as error:
+            raise MachineError(f"{name} is damaged or no initramfs: in the archive at offset {position}, {error}.")
+        except unpack.ERRORS as error:
+            raise MachineError(f"{name} is damaged or no initramfs: the stream at offset {position} cannot be unpacked ({error}).")
+        segments.append(segment)
+        limit -= segment.unpacked
+        position = _skip_zeros(stream, position + segment.length, end)
     if not segments:
         raise MachineError(f"{name} is no initramfs: it is empty.")
-    return Initramfs(root.entries, tuple(segments), size)
+    return Initramfs(root.entries, tuple(segments), size, bootconfig)
 
 
-def _skip_zeros(stream, position):
-    while True:
+def _without_bootconfig(stream, size):
+    """Where the archives end, and whether a boot configuration follows."""
+    tail_size = len(_BOOTCONFIG) + 8
+    if size < tail_size:
+        return size, False
+    stream.seek(size - tail_size)
+    tail = stream.read(tail_size)
+    if not tail.endswith(_BOOTCONFIG):
+        return size, False
+    return max(0, size - tail_size - int.from_bytes(tail[:4], "little")), True
+
+
+def _skip_zeros(stream, position, end):
+    while position < end:
         stream.seek(position)
-        block = stream.read(_BLOCK)
-        kept = block.lstrip(b"\0")
+        block = stream.read(min(_BLOCK, end - position))
+        kept = len(block.lstrip(b"\0"))
+        position += len(block) - kept
         if kept or not block:
-            return position + len(block) - len(kept)
-        position += len(block)
+            break
+    return position
+
+
+def _read_segment(stream, position, end, root, limit):
+    stream.seek(position)
+    head = stream.read(6)
+    packing = unpack.compression(head)
+    if packing:
+        blocks = _Unpacked(stream, position, end, unpack.decompressor(packing))
+        feed = cpio.Feed(blocks.next, limit)
+        while feed.skip_zeros():
+            _read_archive(feed, root)
+        return Segment(position, blocks.position - position, packing, feed.consumed)
+    # The kernel takes a plain archive at a multiple of 4 only.
+    if head not in cpio.MAGICS or position % 4:
+        raise cpio.CpioError("there is something that the kernel does not know")
+    feed = cpio.Feed(_Plain(stream, position, end).next, limit)
+    _read_archive(feed, root)
+    return Segment(position, feed.consumed, "", feed.consumed)
 
 
 class _Plain:
-    """Blocks of a plain archive: the file's own bytes."""
-    plain = True
+    """The file's own bytes, block by block."""
 
-    def __init__(self, stream, position, size):
-        self._stream, self._position, self._size = stream, position, size
-        self._unused = 0
+    def __init__(self, stream, position, end):
+        self._stream, self._position, self._end = stream, position, end
 
     def next(self):
         self._stream.seek(self._position)
-        block = self._stream.read(min(_BLOCK, self._size - self._position))
+        block = self._stream.read(max(0, min(_BLOCK, self._end - self._position)))
         self._position += len(block)
         return block
 
-    def skip(self, count):
-        """Leaves out up to `count` bytes without reading them; gives how many."""
-        count = min(count, self._size - self._position)
-        self._position += count
-        return count
-
-    def give_back(self, count):
-        self._unused = count
-
-    def end(self):
-        return self._position - self._unused
-
 
 class _Unpacked:
-    """Blocks of one compressed stream."""
-    plain = False
+    """What a compressed stream holds, block by block. At its end `position` is the first byte of the file behind it."""
 
-    def __init__(self, stream, position, packing, name):
-        self._stream, self._start, self._name = stream, position, name
-        self._position = position
-        self._packing = packing
-        self._unpacker = unpack.decompressor(packing)
+    def __init__(self, stream, position, end, unpacker):
+        self._input = _Plain(stream, position, end)
+        self._unpacker = unpacker
+        self.position = position
 
     def next(self):
         while not self._unpacker.eof:
             data = b""
             if self._unpacker.needs_input:
-                self._stream.seek(self._position)
-                data = self._stream.read(_BLOCK)
-                self._position += len(data)
+                data = self._input.next()
+                self.position += len(data)
                 if not data:
                     if unpack.ends_with_file(self._unpacker):
-                        break
-                    raise MachineError(f"{self._name} is damaged: its {self._packing} stream at offset {self._start} ends too early.")
-            try:
-                block = self._unpacker.decompress(data, _BLOCK)
-            except unpack.ERRORS as error:
-                raise MachineError(f"{self._name} is damaged: its {self._packing} stream at offset {self._start} cannot be unpacked ({error}).")
+                        return b""
+                    raise EOFError("it ends too early")
+            block = self._unpacker.decompress(data, _BLOCK)
+            if self._unpacker.eof:
+                self.position -= len(self._unpacker.unused_data)
             if block:
                 return block
         return b""
 
-    def skip(self, count):
-        return 0
 
-    def end(self):
-        return self._position - len(self._unpacker.unused_data)
+def _read_archive(feed, root):
+    reader = cpio.ArchiveReader(feed)
+    shared = {}                                  # identity -> canonical paths of one file
+    while True:
+        header = reader.next()
+        if header is None:
+            return
+        path = root.place(header.path)
+        content = None
+        if stat.S_ISLNK(header.mode) or path is not None and root.wanted(path):
+            if header.size > CONTENT_LIMIT:
+                raise cpio.CpioError(f"{header.path} is too large to be read")
+            content = reader.content()
+        else:
+            reader.drop()
+        if path is not None:
+            root.add(path, header, content, shared)
 
 
-class _Archive:
-    """Takes the cpio archives of one segment apart."""
+class _Root:
+    """The kernel's root file system while it is being filled."""
 
-    def __init__(self, blocks, name, offset, limit):
-        self._blocks, self._name, self._offset, self._limit = blocks, name, offset, limit
-        self._buffer = b""
-        self._at = 0
-        self.consumed = 0                        # unpacked bytes taken so far
+    def __init__(self, wanted):
+        # What the kernel itself has there beforehand (usr/default_cpio_list).
+        self.entries = {"dev": Entry(0o040755, 0), "root": Entry(0o040700, 0)}
+        self.wanted = wanted
+        self._folders = {}                       # path of a folder as written -> canonical path or None
 
-    def unpack_into(self, root):
-        while True:
-            header = self._read(_HEADER)
-            if header is None:
-                return
-            try:
-                numbers = _numbers(header)
-            except ValueError:
-                raise self._damaged("no cpio header where one should be")
-            inode, mode, nlink, size, name_size = numbers[0], numbers[1], numbers[4], numbers[6], numbers[11]
-            device = (numbers[7], numbers[8])
-            if not 0 < name_size <= PATH_LIMIT:
-                raise self._damaged(f"an entry's name is {name_size} bytes long")
-            raw = self._read(name_size)
-            self._align()
-            if raw is None:
-                raise self._damaged("it ends inside a name")
-            path = raw.rstrip(b"\0").decode("utf-8", "surrogateescape")
-            if path == "TRAILER!!!":
-                self._skip(size)
-                root.end_archive()
-                if not self._next_archive():
-                    return
-                continue
-            content = b""
-            if stat.S_ISLNK(mode):
-                if size > PATH_LIMIT:
-                    raise self._damaged(f"the target of the link {path!r} is too long")
-                content = self._read(size)
-            elif size and root.wants(path):
-                if size > CONTENT_LIMIT:
-                    raise MachineError(f"{self._name}: {path} is {size} bytes long; more than {CONTENT_LIMIT} are not read.")
-                content = self._read(size)
-            else:
-                content = None if self._skip(size) else b""
-            if content is None and not self._complete:
-                raise self._damaged(f"it ends inside {path!r}")
-            self._align()
-            root.add(path, mode, size, (inode, device) if nlink > 1 else None, content)
+    def place(self, path: str) -> Optional[str]:
+        """Where an entry of that name comes to be, None: the kernel cannot make it."""
+        parent, separator, name = path.strip("/").rpartition("/")
+        if name in ("", ".", ".."):
+            return None
+        if parent not in self._folders:
+            self._folders[parent] = _folder(self.entries, parent)
+        parent = self._folders[parent]
+        if parent is None:
+            return None
+        return f"{parent}/{name}" if parent else name
 
-    _complete = True
+    def add(self, path, header, content, shared):
+        old = self.entries.get(path)
+        if old is not None and stat.S_ISDIR(old.mode) and not stat.S_ISDIR(header.mode):
+            if any(other.startswith(path + "/") for other in self.entries):
+                return                           # a folder that is not empty stays
+        if len(self.entries) >= ENTRY_LIMIT:
+            raise cpio.CpioError("it has more entries than are read from an initramfs")
+        if stat.S_ISLNK(header.mode):
+            entry = Entry(header.mode, header.size, content.decode("utf-8", "surrogateescape"))
+        else:
+            entry = Entry(header.mode, header.size, "", content)
+        self.entries[path] = entry
+        if header.identity and stat.S_ISREG(header.mode):
+            self._share(path, entry, shared.setdefault(header.identity, []))
+        # The type of something changed: what leads through it leads elsewhere now.
+        if old is None and stat.S_ISREG(header.mode) or old is not None and stat.S_IFMT(old.mode) == stat.S_IFMT(header.mode) == stat.S_IFDIR:
+            return
+        self._folders.clear()
 
-    def _damaged(self, what):
-        return MachineError(f"{self._name} is damaged: {what} (in the archive at offset {self._offset}).")
+    def _share(self, path, entry, names):
+        """Several names of one file: the content comes with one of them, commonly the last."""
+        names.append(path)
+        full = max((self.entries[name] for name in names), key=lambda other: other.size)
+        for name in names:
+            self.entries[name] = self.entries[name]._replace(size=full.size, data=full.data if full.size else entry.data)
 
-    def _fill(self):
-        """The next block into the buffer. False at the end."""
-        self._buffer = self._blocks.next()
-        self._at = 0
-        return bool(self._buffer)
 
-    def _take(self, count):
-        self.consumed += count
-        if self.consumed > self._limit:
-            raise MachineError(f"{self._name} unpacks to more bytes than are read from an initramfs. It is damaged or hostile.")
+def _folder(entries, path):
+    """The canonical path of a folder, None: there is none."""
+    found = _resolve(entries, path, False)
+    if found is None or found and not stat.S_ISDIR(entries[found].mode):
+        return None
+    return found
 
-    def _read(self, count):
-        end = self._at + count
-        if end <= len(self._buffer):
-            piece = self._buffer[self._at:end]
-            self._at = end
-            self._take(count)
-            return piece
-        pieces = [self._buffer[self._at:]]
-        missing = count - len(pieces[0])
-        while missing:
-            if not self._fill():
-                if count == _HEADER and missing == count:
-                    return None                  # a proper end: no byte of a next header
-                raise self._damaged("it ends too early")
-            piece = self._buffer[:missing]
-            self._at = len(piece)
-            pieces.append(piece)
-            missing -= len(piece)
-        self._take(count)
-        return b"".join(pieces)
+
+def _resolve(entries, path, last_may_miss):
+    """Follows `path` through folders and links, relative to the root. None: not there, no folder, or a circle."""
+    waiting = [part for part in path.split("/") if part not in ("", ".")]
+    waiting.reverse()
+    here = []
+    links = 0
+    while waiting:
+        part = waiting.pop()
+        if part == "..":
+            here = here[:-1]
+            continue
+        at = "/".join(here + [part])
+        entry = entries.get(at)
+        if entry is None:
+            return at if last_may_miss and not waiting else None
+        if stat.S_ISLNK(entry.mode):
+            links += 1
+            if links > LINK_LIMIT:
+                return None
+            if entry.link.startswith("/"):
+                here = []
+            waiting.extend(part for part in reversed(entry.link.split("/")) if part not in ("", "."))
+            continue
+        if waiting and not stat.S_ISDIR(entry.mode):
+            return None
+        here.append(part)
+    return "/".join(here)

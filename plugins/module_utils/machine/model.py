@@ -17,9 +17,11 @@ class Content(NamedTuple):
     uuid: str = ""       # as blkid prints it
     label: str = ""
     size: int = 0        # bytes that the content itself claims, 0: does not say
+    note: str = ""       # what an operator should know: "holds a hibernated system"
 
 
 class Partition(NamedTuple):
+    """A partition that holds data. The extended partition of an MBR is only a container for logical ones and is not listed."""
     number: int
     start: int
     size: int
@@ -39,6 +41,7 @@ class Disk(NamedTuple):
     partitions: Tuple[Partition, ...] = ()
     content: Content = Content("unknown")   # of the whole disk where table is "none"
     boot_code: bool = False                 # first sector holds BIOS boot code
+    notes: Tuple[str, ...] = ()             # damage and oddities seen while the table was read, as sentences
 
 
 class Mount(NamedTuple):

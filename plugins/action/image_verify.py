@@ -1,0 +1,23 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""image_verify: an engine job on any host that reaches the repository."""
+
+from ..module_utils.job.options import KEY_SPEC
+from ..plugin_utils.engine_job import EngineJobAction
+from ..plugin_utils.progress_line import size
+
+
+class ActionModule(EngineJobAction):
+
+    kind = "verify"
+    keys = KEY_SPEC
+    arguments = {
+        "machine": {"type": "str"},
+        "images": {"type": "list", "elements": "str"},
+        "level": {"type": "str", "choices": ["structure", "full"], "default": "structure"},
+    }
+
+    def summary(self, result):
+        return "all is well: {0}".format(size(result["verified"]["bytes"]))

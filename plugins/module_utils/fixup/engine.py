@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fits a recovery image to its target: inspect, plan, apply, verify, undo.
+
+A fix-up is a module with
+    NAME                                  as findings and reports call it
+    plan(situation, draft) -> None        puts its changes and findings into the draft
+    verify(situation) -> problems         reads the image again after apply and says, in sentences, what is still wrong
+"""
+
+import os
+
+from typing import Dict, List, NamedTuple, Tuple
+
+from ..errors import FixupError
+from . import journal, writer
+from .change import Finding, Plan
+from .draft import Draft
+from .linux import disk_names, initramfs, network, serial_console, stale_files
+from .situation import Situation, inspect
+
+# In this order: the initramfs takes in files that the others write.
+FIXUPS = (disk_names, stale_files, network, serial_console, initramfs)
+
+
+class Applied(NamedTuple):
+    number: int                            # of the journal in the image, 0: there was nothing to change
+    paths: Tuple[str, ...]                 # that were changed
+
+
+def plan(situation: Situation) -> Plan:
+    """What has to be changed. Nothing is written. Raises FixupError when no change can make the image boot on the target."""
+    draft = Draft(situation.tree)
+    draft.findings.extend(Finding("inspect", "warning", text) for text in situation.warnings)
+    for fixup in FIXUPS:
+        draft.fixup = fixup.NAME
+        fixup.plan(situation, draft)
+    return Plan(situation.profile.name, tuple(draft.changes), tuple(dict.fromkeys(draft.findings)))
+
+
+def apply(tree, plan: Plan) -> Applied:
+    """Makes the changes. Originals and a journal are durable in the image before the first edit.
+
+    Raises FixupError; then the image is as it was before, or, when even that failed or the process died, `undo` makes it so.
+    """
+    wanted = journal.edits(plan.changes)
+    if not wanted:
+        return Applied(0, ())
+    check_room(tree, wanted)
+    number = journal.begin(tree, plan, wanted)
+    try:
+        for edit in wanted:
+            _make(tree, edit)
+    except FixupError:
+        journal.undo(tree, number)
+        raise
+    journal.finish(tree, number)
+    return Applied(number, tuple(edit.path for edit in wanted))
+
+
+def verify(situation: Situation) -> Tuple[str, ...]:
+    """What is wrong in an image after apply, told by inspecting it afresh: each fix-up's own proof, and that nothing is left to change."""
+    now = inspect(situation.tree, situation.disks, situation.profile, situation.options)
+    problems = []
+    for fixup in FIXUPS:
+        problems.extend(f"{fixup.NAME}: {problem}" for problem in fixup.verify(now))
+    problems.extend(f"{change.fixup}: {change.path} would be changed once more ({change.reason})" for change in plan(now).changes)
+    return tuple(problems)
+
+
+def unfinished(tree) -> List[int]:
+    """Journals of runs that did not come to their end."""
+    return [number for number in journal.numbers(tree) if journal.read(tree, number)["state"] != "applied"]
+
+
+def recover(tree) -> Tuple[str, ...]:
+    """Undoes what killed runs have left; gives the paths."""
+    return tuple(path for number in reversed(unfinished(tree)) for path in journal.undo(tree, number))
+
+
+def undo(tree) -> Tuple[str, ...]:
+    """Undoes all that was applied, latest first; gives the paths. Without a journal in the image it does nothing."""
+    return tuple(path for number in reversed(journal.numbers(tree)) for path in journal.undo(tree, number))
+
+
+def _make(tree, edit):
+    if edit.kind == "append":
+        writer.append_file(tree, edit.path, edit.offset, edit.after)
+        return
+    if edit.kind == "remove":
+        writer.remove_file(tree, edit.path)
+        return
+    parent = os.path.dirname(edit.path)
+    missing = []
+    while not tree.isdir(parent):
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    for folder in reversed(missing):
+        writer.make_folder(tree, folder)
+    writer.write_file(tree, edit.path, edit.after, edit.mode)
+
+
+def check_room(tree, wanted) -> None:
+    """Raises FixupError when a file system of the image has no room for the edits and the kept originals."""
+    needs = {}       # type: Dict[int, List]     # device -> [bytes, files, a path on it]
+    for edit in wanted:
+        _need(tree, needs, edit.path, len(edit.after), 0 if edit.kind == "append" else 1)
+        if edit.before is not None:
+            _need(tree, needs, journal.FOLDER, len(edit.before), 1)
+    # The journal itself, twice while it is replaced, and the folders.
+    _need(tree, needs, journal.FOLDER, 4096 * len(wanted) + 65536, 8)
+    for _device, (size, files, path) in sorted(needs.items()):
+        with tree.directory(path) as descriptor:
+            room = os.fstatvfs(descriptor)
+        free = room.f_bfree * room.f_frsize
+        if free < size:
+            raise FixupError(
+                f"There is too little room on the file system that holds {path} of the recovery image: {_mib(size)} MiB are needed and {_mib(free)} MiB are free. "
+                "Remove what is not needed there (old kernels, in /boot), or restore to a larger disk.")
+        if room.f_files and room.f_ffree < files:
+            raise FixupError(f"The file system that holds {path} of the recovery image has no room for {files} more files. Remove what is not needed there.")
+
+
+def _need(tree, needs, path, size, files):
+    folder = os.path.dirname(path)
+    while not tree.isdir(folder):
+        folder = os.path.dirname(folder)
+    need = needs.setdefault(tree.stat(folder).st_dev, [0, 0, folder])
+    need[0] += (size + 4095) // 4096 * 4096
+    need[1] += files
+
+
+def _mib(size):
+    return f"{size / 1048576:.1f}"

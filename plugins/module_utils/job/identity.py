@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What makes two calls the same job, and what two jobs may not use at the same time.
+
+A call for a job that runs already joins it. A call that is not the same job but needs something that a running job uses
+(another capture of the same machine, another restore onto the same disk) is refused.
+"""
+
+import hashlib
+import json
+import os
+import re
+
+
+def repository_name(location):
+    """A repository's location as a line of text: "directory:/srv/recovery"."""
+    return "{0}:{1}".format(location.get("type", "directory"), location.get("path", ""))
+
+
+def with_host_paths(spec):
+    """The specification with absolute paths of this host: "~" is the home of the user that runs the job."""
+    changed = _host_path(spec, "key_file")
+    changed["repository"] = _host_path(spec["repository"], "path")
+    if spec.get("disks"):
+        changed["disks"] = [_host_path(disk, "path") for disk in spec["disks"]]
+    return changed
+
+
+def _host_path(options, name):
+    options = dict(options)
+    if options.get(name):
+        options[name] = os.path.abspath(os.path.expanduser(options[name]))
+    return options
+
+
+def job_id(spec):
+    """The id of the job that a specification asks for: kind, machine name and a hash of kind, machine, repository, image and disks.
+
+    Keys, pace and other manners of doing it are no part of it.
+    """
+    identity = {
+        "kind": spec["kind"],
+        "check": bool(spec.get("check")),
+        "machine": spec.get("machine") or "",
+        "repository": spec["repository"],
+        "image": spec.get("image") or "",
+        "disks": sorted([disk["name"], disk["path"]] for disk in spec.get("disks") or ()),
+    }
+    if spec["kind"] == "verify":
+        identity["images"] = sorted(spec.get("images") or ())
+        identity["level"] = spec.get("level") or ""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode("utf-8")).hexdigest()[:16]
+    machine = re.sub("[^A-Za-z0-9]+", "-", identity["machine"]).strip("-")[:32]
+    return "-".join(word for word in (spec["kind"], machine, digest) if word)
+
+
+def resources(spec):
+    """What the job must have for itself on this host, as lines of text."""
+    if spec.get("check"):
+        return []
+    if spec["kind"] == "capture":
+        return ["capture of machine '{0}' into {1}".format(spec["machine"], repository_name(spec["repository"]))]
+    if spec["kind"] == "restore":
+        return ["write to {0}".format(os.path.realpath(disk["path"])) for disk in spec["disks"]]
+    return []

@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Making a repository where there is none, and telling what one is."""
+
+import os
+import tempfile
+
+from ..errors import KeyAccessError, RepositoryError
+from ..repository import keys
+from ..repository.open import open_store
+from ..repository.repository import (
+    DEFAULT_CHUNK_SIZE, FORMAT_VERSION, RepositoryInfo, export_capture_credential, init_repository, open_repository, read_info)
+from .opening import key_of
+
+KEY_FILE_SIZE = 32
+_ROOT = "repository.json"      # docs/format.md: where this object is, there is a repository
+
+
+def ensure_repository(options, check):
+    """See that there is a repository which the key that `options` name opens; returns (changed, description).
+
+    `options` are those of the module repository_init. With `check` nothing is written. Raises RepositoryError, KeyAccessError.
+    """
+    with open_store(options["repository"]) as store:
+        made = not _is_there(store, options["repository"])
+        if made:
+            info = _make(store, options, check)
+            if check:
+                return True, describe(info)
+        else:
+            info = read_info(store)
+            _refuse_difference(info, options, store.label)
+        repository = open_repository(store, key_of(options))
+        written = False
+        if options["capture_credential_file"]:
+            credential = export_capture_credential(repository).encode("ascii") + b"\n"
+            written = _ensure_private_file(options["capture_credential_file"], credential, check)
+        return made or written, describe(info)
+
+
+def describe_repository(options):
+    """(description, access) of a repository; access is "read", "capture" or "none". Raises RepositoryError, KeyAccessError."""
+    with open_store(options["repository"]) as store:
+        info = read_info(store)
+        key = key_of(options)
+        if info.encrypted and isinstance(key, keys.NoKey):
+            return describe(info), "none"
+        return describe(info), "read" if open_repository(store, key).can_read else "capture"
+
+
+def describe(info):
+    return {name: getattr(info, name) for name in ("id", "chunk_size", "encrypted", "created", "format_version")}
+
+
+def _is_there(store, location):
+    """True where there is a repository. Raises RepositoryError where something else is, or the place cannot be reached."""
+    if not os.path.isdir(location["path"]):
+        return False
+    store.create()      # changes nothing in a folder that exists, but refuses one that holds other things
+    return store.size(_ROOT) is not None
+
+
+def _make(store, options, check):
+    chunk_size = options["chunk_size"] or DEFAULT_CHUNK_SIZE
+    if check:
+        return RepositoryInfo("", FORMAT_VERSION, chunk_size, not options["unencrypted"], "", "", "")
+    path = options["key_file"]
+    if path and not os.path.exists(path):
+        _ensure_private_file(path, os.urandom(KEY_FILE_SIZE), check=False)
+    return init_repository(store, key_of(options), chunk_size, encrypted=not options["unencrypted"])
+
+
+def _refuse_difference(info, options, label):
+    if options["chunk_size"] and options["chunk_size"] != info.chunk_size:
+        raise RepositoryError("The repository at {0} has chunks of {1} bytes, not of {2}; that cannot be changed.".format(
+            label, info.chunk_size, options["chunk_size"]))
+    if options["unencrypted"] and info.encrypted:
+        raise KeyAccessError("The repository at {0} is encrypted; that cannot be changed. Give its passphrase or key file.".format(label))
+
+
+def _ensure_private_file(path, data, check):
+    """A file with these bytes that only its owner can read; returns whether it had to be changed."""
+    try:
+        if os.path.exists(path):
+            with open(path, "rb") as handle:
+                if handle.read() == data and os.fstat(handle.fileno()).st_mode & 0o077 == 0:
+                    return False
+        if not check:
+            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".recovery-")
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(handle)
+            os.rename(temporary, path)
+        return True
+    except OSError as error:
+        raise KeyAccessError("The file {0} cannot be written: {1}.".format(path, error.strerror))

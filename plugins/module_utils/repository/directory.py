@@ -1,0 +1,385 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The directory store: objects are files below one directory, on a local disk or on NFS.
+
+Crash consistency. A later capture trusts that an object which has its name is whole, so a file gets its final name only after its data are on
+stable storage. One fdatasync per object in series would make the disk's latency the speed limit; so objects are
+written to temporary files whose write-back is started at once, and a batch of them is synchronised and renamed together, by
+the thread whose `put` fills the batch, while other threads go on. `flush` synchronises every directory in which a name was
+made or relied upon: an object that another process has just renamed may have a name that is not durable yet.
+"""
+
+import errno
+import os
+import stat
+import threading
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set
+
+from ..errors import DamagedObjectError, RepositoryError
+from .session import Session
+from .store import MAX_OBJECT_SIZE, ObjectStore, Peek, check_name, missing
+
+_BATCH_OBJECTS = 32
+_BATCH_BYTES = 32 << 20
+_LEFTOVERS = {"lost+found", "keys", "tmp"}       # what an interrupted repository_init may have left, or mkfs made
+_NO_SYNC = (errno.EINVAL, errno.EROFS, errno.EOPNOTSUPP)
+
+
+class _Pending(NamedTuple):
+    fd: int
+    temporary: str
+    name: str
+    size: int
+
+
+class DirectoryStore(ObjectStore):
+    """Objects below the directory `path`. Opened by the first call that needs it."""
+
+    def __init__(self, path: str):
+        self.path = path
+        self.label = path
+        self._lock = threading.Lock()
+        self._root = -1
+        self._session = None                     # type: Optional[Session]
+        self._counter = 0
+        self._pending = {}                       # type: Dict[str, _Pending]
+        self._batch = []                         # type: List[_Pending]
+        self._batch_bytes = 0
+        self._directories = set()                # type: Set[str]   # known to exist
+        self._unsynced = set()                   # type: Set[str]   # to be synchronised by the next flush
+        self._failed = None                      # type: Optional[RepositoryError]
+
+    # -- the place --------------------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            found = set(os.listdir(self.path)) - _LEFTOVERS
+        except OSError as error:
+            raise self._error(error, "cannot be created")
+        if found - {"repository.json"}:
+            raise RepositoryError("The directory {0} holds other files ({1}); give an empty or new one for a repository.".format(
+                self.path, ", ".join(sorted(found)[:3])))
+        self._open_root()
+        self._sync_directory(os.path.dirname(self.path) or "/")
+
+    def _open_root(self) -> int:
+        """All paths are taken relative to one open directory, so a mount that goes away is noticed and not written beside."""
+        with self._lock:
+            if self._root < 0:
+                try:
+                    self._root = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+                except OSError as error:
+                    raise self._error(error, "cannot be opened")
+            return self._root
+
+    def _open_session(self) -> Session:
+        root = self._open_root()
+        with self._lock:
+            if self._session is None:
+                try:
+                    self._session = Session(root)
+                except OSError as error:
+                    raise self._error(error, "cannot be written")
+            return self._session
+
+    def close(self) -> None:
+        with self._lock:
+            for item in self._pending.values():
+                os.close(item.fd)
+            self._pending.clear()
+            self._batch, self._batch_bytes = [], 0
+            if self._session is not None:
+                self._session.remove()
+                self._session = None
+            if self._root >= 0:
+                os.close(self._root)
+                self._root = -1
+
+    # -- writing ----------------------------------------------------------------------------------------------------------
+
+    def put(self, name: str, data) -> None:
+        item = self._write_temporary(check_name(name), data)
+        batch = []                               # type: List[_Pending]
+        with self._lock:
+            self._pending[name] = item
+            self._batch.append(item)
+            self._batch_bytes += item.size
+            if len(self._batch) >= _BATCH_OBJECTS or self._batch_bytes >= _BATCH_BYTES:
+                batch, self._batch, self._batch_bytes = self._batch, [], 0
+        self._publish(batch)
+
+    def put_new(self, name: str, data) -> bool:
+        item = self._write_temporary(check_name(name), data)
+        root = self._root
+        directory = os.path.dirname(name)
+        try:
+            try:
+                os.fsync(item.fd)
+                self._make_directory(directory)
+                try:
+                    os.link(item.temporary, name, src_dir_fd=root, dst_dir_fd=root)
+                except FileExistsError:
+                    # Over NFS a repeated request can report a clash with its own first try: two names tell.
+                    if os.fstat(item.fd).st_nlink != 2:
+                        return False
+            finally:
+                os.close(item.fd)
+                os.unlink(item.temporary, dir_fd=root)
+            self._sync_name(directory)
+            return True
+        except OSError as error:
+            if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise RepositoryError("The file system of {0} has no hard links, which a repository needs to commit images safely; "
+                                      "use a Linux file system or NFS.".format(self.path))
+            raise self._error(error, "cannot be written")
+
+    def flush(self) -> None:
+        with self._lock:
+            batch, self._batch, self._batch_bytes = self._batch, [], 0
+        self._publish(batch)
+        if self._failed is not None:
+            raise self._failed
+        with self._lock:
+            unsynced, self._unsynced = self._unsynced, set()
+        for directory in sorted(unsynced | {os.path.dirname(name) for name in unsynced}):
+            self._sync_directory(directory)
+
+    def delete(self, name: str) -> None:
+        try:
+            os.unlink(check_name(name), dir_fd=self._open_root())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._error(error, "cannot be changed")
+        self._sync_directory(os.path.dirname(name))
+
+    def _write_temporary(self, name: str, data) -> _Pending:
+        session = self._open_session()
+        with self._lock:
+            if self._failed is not None:
+                raise self._failed
+            self._counter += 1
+            temporary = "{0}/{1:x}".format(session.path, self._counter)
+        view = memoryview(data)
+        try:
+            fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=self._root)
+        except OSError as error:
+            raise self._error(error, "cannot be written")
+        try:
+            written = 0
+            while written < len(view):
+                written += os.write(fd, view[written:])
+            _start_writeback(fd)
+        except OSError as error:
+            os.close(fd)
+            self._discard(temporary)
+            raise self._error(error, "cannot be written")
+        return _Pending(fd, temporary, name, len(view))
+
+    def _publish(self, batch: List[_Pending]) -> None:
+        """Make a batch durable, then give the files their names. After a failure nothing of the batch that is not durable has one."""
+        done = 0
+        try:
+            for item in batch:
+                os.fdatasync(item.fd)
+            for item in batch:
+                directory = os.path.dirname(item.name)
+                self._make_directory(directory)
+                os.rename(item.temporary, item.name, src_dir_fd=self._root, dst_dir_fd=self._root)
+                done += 1
+                with self._lock:
+                    self._unsynced.add(directory)
+        except OSError as error:
+            failure = self._error(error, "cannot be written")
+            with self._lock:
+                self._failed = self._failed or failure
+            for item in batch[done:]:
+                self._discard(item.temporary)
+            raise failure
+        finally:
+            with self._lock:
+                for item in batch:
+                    if self._pending.get(item.name) is item:
+                        del self._pending[item.name]
+            for item in batch:
+                os.close(item.fd)
+
+    def _discard(self, temporary: str) -> None:
+        try:
+            os.unlink(temporary, dir_fd=self._root)
+        except OSError:
+            pass                                 # the session's directory is removed at the end anyway
+
+    def _make_directory(self, path: str) -> None:
+        if not path or path in self._directories:
+            return
+        parent = os.path.dirname(path)
+        self._make_directory(parent)
+        try:
+            os.mkdir(path, dir_fd=self._root)
+        except FileExistsError:
+            pass
+        with self._lock:
+            self._directories.add(path)
+            self._unsynced.add(parent)
+
+    def _sync_name(self, directory: str) -> None:
+        """Make a name in `directory` durable, and the directories above it."""
+        while True:
+            self._sync_directory(directory)
+            if not directory:
+                return
+            directory = os.path.dirname(directory)
+
+    def _sync_directory(self, directory: str) -> None:
+        try:
+            fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._root)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise self._error(error, "cannot be written")
+
+    # -- reading ----------------------------------------------------------------------------------------------------------
+
+    def get(self, name: str, offset: int = 0, length: Optional[int] = None) -> bytes:
+        fd = self._open_object(name)
+        if fd is None:
+            raise missing(self.path, name)
+        try:
+            size = os.fstat(fd).st_size
+            if length is None:
+                length = max(0, size - offset)
+            if length > MAX_OBJECT_SIZE:
+                raise DamagedObjectError("The object {0} in {1} is larger ({2} bytes) than any object can be.".format(
+                    name, self.path, size))
+            data = _read(fd, offset, length)
+        except OSError as error:
+            raise self._error(error, "cannot be read (object {0})".format(name))
+        finally:
+            os.close(fd)
+        if len(data) != length:
+            raise DamagedObjectError("The object {0} in {1} is cut short.".format(name, self.path))
+        return data
+
+    def peek(self, name: str, length: int) -> Optional[Peek]:
+        fd = self._open_object(name)
+        if fd is None:
+            return None
+        try:
+            return Peek(_read(fd, 0, length), os.fstat(fd).st_size)
+        except OSError as error:
+            raise self._error(error, "cannot be read (object {0})".format(name))
+        finally:
+            os.close(fd)
+
+    def size(self, name: str) -> Optional[int]:
+        item = self._pending.get(check_name(name))
+        if item is not None:
+            return item.size
+        try:
+            status = os.stat(name, dir_fd=self._open_root(), follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._error(error, "cannot be read (object {0})".format(name))
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedObjectError("The object {0} in {1} is not a regular file.".format(name, self.path))
+        with self._lock:
+            self._unsynced.add(os.path.dirname(name))
+        return status.st_size
+
+    def list(self, prefix: str) -> Iterator[str]:
+        if prefix and not prefix.endswith("/"):
+            raise ValueError("a prefix ends with a slash")
+        self._open_root()
+        path = prefix.rstrip("/")
+        try:
+            with os.scandir(os.path.join(self.path, path)) as entries:
+                found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._error(error, "cannot be listed")
+        for name, is_directory in found:
+            if not prefix and name in ("tmp", "lost+found"):
+                continue
+            if not is_directory:
+                yield prefix + name
+            else:
+                for below in self.list(prefix + name + "/"):
+                    yield below
+
+    def _open_object(self, name: str) -> Optional[int]:
+        """A descriptor of the object's file, or None when there is none."""
+        root = self._open_root()
+        item = self._pending.get(check_name(name))
+        try:
+            if item is not None:
+                try:
+                    return os.open(item.temporary, os.O_RDONLY, dir_fd=root)
+                except FileNotFoundError:
+                    pass                         # got its name in this moment
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=root)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._error(error, "cannot be read (object {0})".format(name))
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise DamagedObjectError("The object {0} in {1} is not a regular file.".format(name, self.path))
+        return fd
+
+    # -- errors -----------------------------------------------------------------------------------------------------------
+
+    def _error(self, error: OSError, what: str) -> RepositoryError:
+        """One message for the operator from an error of the operating system."""
+        advice = _ADVICE.get(error.errno, "")
+        return RepositoryError("The repository directory {0} {1}: {2}.{3}".format(self.path, what, error.strerror, advice))
+
+
+_GONE = " Its disk or mount has failed or gone away: check it, then run this again."
+_ADVICE = {
+    errno.ENOSPC: " The file system is full: make room there and run this again; what is stored so far stays valid and is not stored twice.",
+    errno.EDQUOT: " The disk quota is used up: raise it or make room, then run this again.",
+    errno.EROFS: " It is mounted read-only: mount it read-write (after a look at the kernel log: errors can be the cause).",
+    errno.EACCES: " Run this as a user who may, or change the directory's owner and mode.",
+    errno.EPERM: " Run this as a user who may, or change the directory's owner and mode.",
+    errno.ENOENT: " Check the path and that its file system is mounted.",
+    errno.ENOTDIR: " Check the path: it must be a directory.",
+    errno.EIO: _GONE,
+    errno.ESTALE: _GONE,
+    errno.ENODEV: _GONE,
+    errno.ENXIO: _GONE,
+    errno.ENOTCONN: _GONE,
+    errno.ETIMEDOUT: _GONE,
+}
+
+
+def _start_writeback(fd: int) -> None:
+    """Let the kernel begin to write the file out now, so that the fdatasync of the batch finds little left to do.
+
+    POSIX_FADV_DONTNEED starts asynchronous write-back of dirty pages (Linux, mm/fadvise.c); only clean pages would be dropped.
+    """
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _read(fd: int, offset: int, length: int) -> bytes:
+    """`length` bytes, or fewer at the end of the file."""
+    data = os.pread(fd, length, offset)
+    if len(data) == length or not data:
+        return data
+    parts = [data]
+    got = len(data)
+    while got < length:
+        part = os.pread(fd, length - got, offset + got)
+        if not part:
+            break
+        parts.append(part)
+        got += len(part)
+    return b"".join(parts)

@@ -1,0 +1,241 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A repository: its root object, its secrets, and the ids, names and keys that follow from them."""
+
+import hashlib
+import hmac
+import json
+import os
+import threading
+import time
+from typing import Dict, NamedTuple, Optional
+
+from ..errors import DamagedObjectError, KeyAccessError, RepositoryError
+from . import datakey
+from .crypto import KEY_SIZE, AuthenticationError, hkdf, new_private_key, public_key, require_cryptography
+from .datakey import DataKey
+from .keys import CaptureCredential, Key, KeyFile, NoKey, Passphrase, Secrets, read_credential, write_credential
+from .slots import add_slot, open_slots
+from .store import ObjectStore
+
+FORMAT_VERSION = 1
+DEFAULT_CHUNK_SIZE = 1 << 20
+MIN_CHUNK_SIZE = 4 << 10         # small ones are for tests; init warns nobody, docs/format.md gives advice
+MAX_CHUNK_SIZE = 8 << 20
+SUITE_NONE = 0
+SUITE_AES_256_GCM = 1
+
+_ROOT = "repository.json"
+_MAX_ROOT_SIZE = 64 << 10
+_SUITES = {"none": SUITE_NONE, "aes-256-gcm": SUITE_AES_256_GCM}
+
+
+class RepositoryInfo(NamedTuple):
+    """The root object. `id` is 32 hex digits; sizes are bytes; `public_key` is hex, empty in an unencrypted repository."""
+    id: str
+    format_version: int
+    chunk_size: int
+    encrypted: bool
+    suite: str
+    public_key: str
+    created: str
+
+
+class Repository:
+    """An open repository: the store and what the key at hand gives access to.
+
+    `page_key` and `manifest_key` encrypt index pages and manifests (None in an unencrypted repository); `suite` is the number
+    of the cipher suite; `id` the 16 bytes that every sealed object is bound to.
+    """
+
+    def __init__(self, store: ObjectStore, info: RepositoryInfo, secrets: Optional[Secrets]):
+        self.store = store
+        self.info = info
+        self.id = bytes.fromhex(info.id)
+        self.chunk_size = info.chunk_size
+        self.suite = _SUITES[info.suite]
+        self.secrets = secrets
+        self.can_read = secrets is None or bool(secrets.private_keys)
+        self.page_key = None             # type: Optional[bytes]
+        self.manifest_key = None         # type: Optional[bytes]
+        self.chunk_ids = Ids(None)
+        self.page_ids = Ids(None)
+        if secrets is not None:
+            self.page_key = hkdf(secrets.index_key, self.id, b"zia/1 index page")
+            self.manifest_key = hkdf(secrets.index_key, self.id, b"zia/1 manifest")
+            self.chunk_ids = Ids(secrets.id_key)
+            self.page_ids = Ids(hkdf(secrets.index_key, self.id, b"zia/1 index page name"))
+        self._data_keys = {}             # type: Dict[bytes, DataKey]
+        self._lock = threading.Lock()
+
+    def new_data_key(self) -> Optional[DataKey]:
+        """A fresh data key, its object durable in the store; None in an unencrypted repository."""
+        if self.secrets is None:
+            return None
+        key, sealed = datakey.seal_data_key(self.id, self.secrets.public_key)
+        self.store.put_new(datakey.PREFIX + key.id.hex(), sealed)
+        with self._lock:
+            self._data_keys[key.id] = key
+        return key
+
+    def data_key(self, key_id: bytes) -> bytes:
+        """The data key that a chunk names. Raises KeyAccessError (may only write) and DamagedObjectError."""
+        with self._lock:
+            known = self._data_keys.get(key_id)
+        if known is None:
+            if not self.can_read:
+                raise KeyAccessError("The capture credential cannot read data: restoring and full verification need a passphrase or key file.")
+            name = datakey.PREFIX + key_id.hex()
+            data = self.store.get(name)
+            try:
+                known = datakey.open_data_key(data, key_id, self.id, self.secrets)
+            except AuthenticationError as error:
+                raise DamagedObjectError("The data key {0} is damaged: {1}.".format(name, error))
+            with self._lock:
+                self._data_keys[key_id] = known
+        return known.key
+
+    def check_data_key(self, key_id: bytes) -> None:
+        """Check that a data key's object is there and unaltered, without opening it. Raises DamagedObjectError."""
+        name = datakey.PREFIX + key_id.hex()
+        try:
+            datakey.check_data_key(self.store.get(name), key_id)
+        except AuthenticationError as error:
+            raise DamagedObjectError("The data key {0} is damaged: {1}.".format(name, error))
+
+
+class Ids:
+    """Names by content: HMAC-SHA-256 under a key, or plain SHA-256 where there is none."""
+
+    def __init__(self, key: Optional[bytes]):
+        self._inner = hashlib.sha256()
+        self._outer = None
+        if key is not None:
+            # RFC 2104, with the two padded keys hashed once: a copy of a context is cheaper than hmac's Python code.
+            block = key.ljust(64, b"\0")
+            self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+            self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def of(self, data) -> bytes:
+        """The 32-byte id of any bytes-like object. Releases the interpreter lock while it hashes much."""
+        inner = self._inner.copy()
+        inner.update(data)
+        if self._outer is None:
+            return inner.digest()
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def init_repository(store: ObjectStore, key: Key, chunk_size: int = DEFAULT_CHUNK_SIZE, encrypted: bool = True) -> RepositoryInfo:
+    """Make a repository in an empty place. Raises RepositoryError when there is one already, or something else.
+
+    The root object is written last and conditionally: of two that try at once, one succeeds. The first key slot is
+    labelled "default".
+    """
+    if chunk_size & (chunk_size - 1) or not MIN_CHUNK_SIZE <= chunk_size <= MAX_CHUNK_SIZE:
+        raise RepositoryError("The chunk size must be a power of two from {0} to {1} bytes, not {2}.".format(
+            MIN_CHUNK_SIZE, MAX_CHUNK_SIZE, chunk_size))
+    if encrypted and not isinstance(key, (Passphrase, KeyFile)):
+        raise KeyAccessError("An encrypted repository is created with a passphrase or a key file.")
+    if not encrypted and not isinstance(key, NoKey):
+        raise KeyAccessError("An unencrypted repository takes no key: leave the key out, or let the repository be encrypted.")
+    store.create()
+    if store.size(_ROOT) is not None:
+        raise RepositoryError("There is a repository at {0} already.".format(store.label))
+    repository_id = os.urandom(16).hex()
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    root = {"kind": "agnostic.recovery repository", "format_version": FORMAT_VERSION, "id": repository_id, "chunk_size": chunk_size,
+            "suite": "none", "public_key": "", "created": created}
+    if encrypted:
+        require_cryptography()
+        private = new_private_key()
+        secrets = Secrets(os.urandom(KEY_SIZE), os.urandom(KEY_SIZE), public_key(private), (private,))
+        root.update(suite="aes-256-gcm", public_key=secrets.public_key.hex())
+        root["mac"] = _root_mac(root, secrets)
+        add_slot(store, repository_id, secrets, key, "default", created)
+    if not store.put_new(_ROOT, _encode_root(root)):
+        raise RepositoryError("There is a repository at {0} already.".format(store.label))
+    return _info(root)
+
+
+def read_info(store: ObjectStore) -> RepositoryInfo:
+    """The root object, readable without a key. Raises RepositoryError: no repository, damaged, too new."""
+    return _info(_read_root(store))
+
+
+def open_repository(store: ObjectStore, key: Key) -> Repository:
+    """Open with `key`. Raises KeyAccessError when it does not fit, RepositoryError when there is no (intact) repository."""
+    root = _read_root(store)
+    info = _info(root)
+    if not info.encrypted:
+        if not isinstance(key, NoKey):
+            raise KeyAccessError("The repository at {0} is not encrypted, but a key was given for it: is it the right one?".format(store.label))
+        return Repository(store, info, None)
+    if isinstance(key, NoKey):
+        raise KeyAccessError("The repository at {0} is encrypted: give a passphrase, a key file or a capture credential.".format(store.label))
+    require_cryptography()
+    if isinstance(key, CaptureCredential):
+        secrets = read_credential(key, info.id)
+    else:
+        secrets = open_slots(store, info.id, key)
+    if not hmac.compare_digest(str(root.get("mac")), _root_mac(root, secrets)):
+        raise DamagedObjectError("{0} of the repository at {1} was altered: its authentication code does not match.".format(_ROOT, store.label))
+    if secrets.public_key.hex() != info.public_key:
+        raise KeyAccessError("The key at hand is of another epoch than the repository at {0}; export the credential again.".format(store.label))
+    return Repository(store, info, secrets)
+
+
+def export_capture_credential(repository: Repository) -> str:
+    """The capture credential: one line of text, to be handled as a secret. See docs/format.md for what its holder can do."""
+    if repository.secrets is None:
+        raise KeyAccessError("An unencrypted repository has no capture credential: who can reach it can write and read.")
+    return write_credential(repository.info.id, repository.secrets)
+
+
+def _info(root: dict) -> RepositoryInfo:
+    return RepositoryInfo(id=root["id"], format_version=root["format_version"], chunk_size=root["chunk_size"],
+                          encrypted=root["suite"] != "none", suite=root["suite"], public_key=root["public_key"], created=root["created"])
+
+
+def _encode_root(root: dict) -> bytes:
+    checksum = hashlib.sha256(_canonical(root)).hexdigest()
+    return _canonical(dict(root, checksum=checksum)) + b"\n"
+
+
+def _read_root(store: ObjectStore) -> dict:
+    peek = store.peek(_ROOT, _MAX_ROOT_SIZE)
+    if peek is None:
+        raise RepositoryError("There is no repository at {0}: it holds no {1}. Check the path and that its file system is mounted; "
+                              "repository_init makes a new one.".format(store.label, _ROOT))
+    damaged = DamagedObjectError("{0} of the repository at {1} is damaged; put back a copy of it (it never changes).".format(_ROOT, store.label))
+    try:
+        root = json.loads(peek.head.decode("ascii"))
+        version = root["format_version"]
+        if root["kind"] != "agnostic.recovery repository" or not isinstance(version, int):
+            raise damaged
+    except (ValueError, KeyError, TypeError):
+        raise damaged
+    if version > FORMAT_VERSION:
+        raise RepositoryError("The repository at {0} has format version {1}; this version of agnostic.recovery reads up to {2}. "
+                              "Use a newer one.".format(store.label, version, FORMAT_VERSION))
+    checksum = root.pop("checksum", None)
+    if checksum is None or _encode_root(root) != peek.head:
+        raise damaged
+    if root.get("suite") not in _SUITES or not isinstance(root.get("chunk_size"), int) or len(str(root.get("id"))) != 32:
+        raise damaged
+    if not MIN_CHUNK_SIZE <= root["chunk_size"] <= MAX_CHUNK_SIZE:
+        raise damaged
+    return root
+
+
+def _root_mac(root: dict, secrets: Secrets) -> str:
+    key = hkdf(secrets.index_key, bytes.fromhex(root["id"]), b"zia/1 repository root")
+    fields = {name: value for name, value in root.items() if name not in ("mac", "checksum")}
+    return hmac.new(key, _canonical(fields), hashlib.sha256).hexdigest()
+
+
+def _canonical(fields: dict) -> bytes:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")

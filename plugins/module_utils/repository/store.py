@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The object store interface: named, immutable byte strings in one place (a directory, a bucket, a container).
+
+Names are relative paths of safe segments, such as `chunks/3f/3fa9…`. All methods may be called by several threads at once.
+Every method raises `RepositoryError` when the store fails (unreachable, full, no permission).
+"""
+
+import re
+from typing import Iterator, NamedTuple, Optional
+
+from ..errors import DamagedObjectError, RepositoryError
+
+MAX_OBJECT_SIZE = 128 << 20     # bytes; no object of format 1 is larger, and no reader takes a larger one into memory
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_~%-][A-Za-z0-9._~%-]{0,254}\Z")
+_MAX_NAME = 1000                # S3 takes 1024 bytes; room for a prefix
+
+
+class Peek(NamedTuple):
+    """The first bytes of an object, and its size."""
+    head: bytes
+    size: int
+
+
+class ObjectStore:
+    """What every store offers. `label` names the place in messages."""
+
+    label = ""
+
+    def create(self) -> None:
+        """Make an empty place ready for a new repository. Refuses a place that holds something else."""
+        raise NotImplementedError
+
+    def put(self, name: str, data) -> None:
+        """Store `data` (any bytes-like object; not kept after the return) under `name`.
+
+        Meant for objects named by their content, so that an object that is there already may be replaced by its equal. The object
+        counts as stored for this store object at once, for others when it is durable, at the latest after `flush`.
+        """
+        raise NotImplementedError
+
+    def put_new(self, name: str, data) -> bool:
+        """Store `data` only if nothing has that name: True, and durable on return. False: the name is taken."""
+        raise NotImplementedError
+
+    def get(self, name: str, offset: int = 0, length: Optional[int] = None) -> bytes:
+        """The object, or `length` bytes of it from `offset`. Raises DamagedObjectError when it is missing or shorter."""
+        raise NotImplementedError
+
+    def peek(self, name: str, length: int) -> Optional[Peek]:
+        """The first `length` bytes (or fewer) and the size in one request; None: there is no such object."""
+        raise NotImplementedError
+
+    def size(self, name: str) -> Optional[int]:
+        """Bytes of the object; None: there is no such object."""
+        raise NotImplementedError
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Names below `prefix` ("images/", "chunks/", or "" for all), sorted."""
+        raise NotImplementedError
+
+    def delete(self, name: str) -> None:
+        """Remove the object for good; no error when it is not there."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """On return all that was put before, and all that `size` reported as present, is durable."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what the store holds open. What was put and not flushed may be lost."""
+        raise NotImplementedError
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+
+def check_name(name: str) -> str:
+    """The name itself if it is safe to use as a path below the store; no name of ours is ever refused."""
+    segments = name.split("/")
+    if len(name) > _MAX_NAME or segments[0] == "tmp" or not all(_SEGMENT.match(segment) for segment in segments):
+        raise RepositoryError("The object name {0!r} is not one that a repository can hold.".format(name[:200]))
+    return name
+
+
+def missing(label: str, name: str) -> DamagedObjectError:
+    return DamagedObjectError("The object {0} is missing in the repository at {1}.".format(name, label))

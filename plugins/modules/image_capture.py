@@ -1,0 +1,177 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The work is done by the action plugin of the same name.
+
+DOCUMENTATION = r"""
+module: image_capture
+short_description: Capture a machine's disks as an image in a repository
+version_added: 1.0.0
+author:
+  - the agnostic.recovery developers (@agnostic-recovery)
+description:
+  - Reads the used blocks of disks and stores what the repository does not hold yet, as one image in the ZIA format, the
+    open image format of this collection. It is not ZConverter's file format.
+  - The source is never changed. The image exists when the task has succeeded, and not before; what a stopped capture stored is used by the next.
+extends_documentation_fragment:
+  - agnostic.recovery.attributes
+  - agnostic.recovery.attributes.engine_job
+  - agnostic.recovery.repository
+  - agnostic.recovery.repository.capture_credential
+  - agnostic.recovery.engine_job
+attributes:
+  check_mode:
+    support: full
+    details: Opens the repository and the disks and tells how much would be read.
+  diff_mode:
+    support: none
+options:
+  machine:
+    description: The machine's name in the repository, usually its inventory name.
+    type: str
+    required: true
+  disks:
+    description: The disks to capture, in the machine's order.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The disk's name in the image, such as V(sda). It is how the machine's own kernel called it.
+        type: str
+        required: true
+      path:
+        description: A block device or a raw disk file on the host.
+        type: path
+        required: true
+  consistency:
+    description:
+      - V(offline) and V(auto) refuse a disk of which something is mounted read-write on the host.
+      - V(frozen) says that whoever calls has frozen the mounted file systems and keeps them so until the task ends; the image is marked
+        as consistent in C(filesystem).
+    type: str
+    choices: [auto, offline, frozen]
+    default: auto
+  facts:
+    description:
+      - What else is known of the machine, to be kept in the image as part of the machine model, such as C(os), C(kernels) or C(nics).
+      - Partition tables and file systems are read from the disks.
+    type: dict
+  workers:
+    description: Number of threads that read and store; V(0) chooses by the host's processors.
+    type: int
+    default: 0
+seealso:
+  - module: agnostic.recovery.image_info
+  - module: agnostic.recovery.image_restore
+"""
+
+EXAMPLES = r"""
+- name: Capture a server's disk file
+  agnostic.recovery.image_capture:
+    repository:
+      path: /srv/recovery
+    passphrase: "{{ dr_passphrase }}"
+    machine: "{{ inventory_hostname }}"
+    disks:
+      - name: sda
+        path: /srv/guests/web1.raw
+
+- name: Capture with a credential that cannot read
+  agnostic.recovery.image_capture:
+    repository:
+      path: /mnt/recovery
+    capture_credential: "{{ dr_capture_credential }}"
+    machine: db1
+    disks:
+      - name: sda
+        path: /dev/sdb
+      - name: sdb
+        path: /dev/sdc
+  become: true
+"""
+
+RETURN = r"""
+image:
+  description: The new image. None in check mode.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: The image's id.
+      type: str
+      sample: web1/20261122T010203Z-9f3a61c2
+    machine:
+      description: Name of the machine.
+      type: str
+    created:
+      description: When the capture began, UTC.
+      type: str
+      sample: "2026-11-22T01:02:03Z"
+    consistency:
+      description: What the image promises, V(offline) or V(filesystem).
+      type: str
+    parent:
+      description: Id of the image before it, or empty.
+      type: str
+    size:
+      description: Bytes of all disks.
+      type: int
+    used:
+      description: Bytes that were captured.
+      type: int
+    stored_new:
+      description: Bytes that this capture added to the repository.
+      type: int
+    seconds:
+      description: How long the capture took.
+      type: float
+disks:
+  description: The disks as they were found.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the disk.
+      type: str
+    path:
+      description: Where it was read.
+      type: str
+    size:
+      description: Bytes of the disk.
+      type: int
+    used:
+      description: Bytes of it that are in use, and captured.
+      type: int
+    table:
+      description: Kind of partition table, V(gpt), V(mbr) or V(none).
+      type: str
+    parts:
+      description: How the used bytes of each partition were told, and why a partition was read whole.
+      type: list
+      elements: dict
+job:
+  description: The engine job.
+  returned: always
+  type: dict
+  contains:
+    id:
+      description: Id of the job on the host.
+      type: str
+    answer:
+      description: Whether the task V(started) the job, V(joined) it, or was V(handed_out) the result of one that had ended.
+      type: str
+    status:
+      description: How it ended, one of V(finished), V(failed), V(cancelled), V(died).
+      type: str
+    seconds:
+      description: How long it ran.
+      type: float
+error_type:
+  description: Type of the error, such as V(SourceError), V(RepositoryError) or V(KeyAccessError).
+  returned: failure
+  type: str
+"""
