@@ -23,6 +23,6 @@ class ActionModule(EngineJobAction):
 
     def summary(self, result):
         names = ", ".join(disk["name"] for disk in result["disks"])
-        if not result["changed"] or self._task.check_mode:
+        if self._task.check_mode:
             return "would restore {0} of {1}".format(names, result["image"]["id"])
         return "{0}: restored {1}, wrote {2}".format(result["image"]["id"], names, size(result["bytes"]))

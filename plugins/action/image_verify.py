@@ -20,4 +20,7 @@ class ActionModule(EngineJobAction):
     }
 
     def summary(self, result):
-        return "all is well: {0}".format(size(result["verified"]["bytes"]))
+        verified = result["verified"]
+        if verified["problem_count"]:
+            return "{0} of {1} images are damaged".format(len(verified["damaged_images"]), len(verified["images"]))
+        return "no damage in {0} images, {1} in {2} chunks".format(len(verified["images"]), size(verified["bytes"]), verified["chunks"])

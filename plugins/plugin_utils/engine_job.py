@@ -145,7 +145,9 @@ class EngineJobAction(ActionBase):
         data = json.dumps(spec, default=str).encode("utf-8")
         answer = host.ask(["start"] + ([] if attach else ["--no-attach"]), data)
         state = answer["state"]
-        if answer["answer"] == "joined":
+        if answer["answer"] == "started":
+            self._say("started job {0}".format(state["id"]))
+        elif answer["answer"] == "joined":
             self._say("joins job {0}, which has been running for {1}".format(state["id"], duration(state["updated"] - state["started"])))
         elif answer["answer"] == "handed_out":
             self._say("job {0} ended while nobody looked; here is its result".format(state["id"]))
@@ -218,8 +220,10 @@ class EngineJobAction(ActionBase):
             self._say("{0} after {1}".format(state["status"], duration(seconds)))
             outcome.update(failed=True, msg=message, error_type=state["error"]["type"])
             return outcome
-        outcome.update(state["result"])
-        self._say(self.summary(state["result"]) + ", in " + duration(seconds))
+        found = dict(state["result"])
+        outcome["warnings"] = outcome.get("warnings", []) + found.pop("warnings", [])
+        outcome.update(found)
+        self._say("{0}, in {1}".format(self.summary(found), duration(seconds)))
         return outcome
 
     def _say(self, text):

@@ -37,14 +37,17 @@ def size(count):
 
 
 def progress_line(state):
-    """What a running job's state says: "sda  42% 12.6/30.0 GiB 118 MiB/s, 2m28s left"."""
+    """What a running job's state says: "sda  42% 12.6/30.0 GiB 118 MiB/s, 2m28s left".
+
+    The main phase bears the name of the job's kind, which the reader knows: the names of the disks say more.
+    """
+    what = ",".join(state["disks"]) if state["phase"] == state["kind"] and state["disks"] else state["phase"]
     if not state["total"]:
-        done = " " + size(state["done"]) if state["done"] else ""
-        return state["phase"] + done
+        return "{0} {1}".format(what, size(state["done"])) if state["done"] else what
     number = _unit(state["total"])
     percent = min(100, int(100 * state["done"] // state["total"]))
     line = "{0} {1:3d}% {2}/{3} {4}".format(
-        state["phase"], percent, _in_unit(state["done"], number), _in_unit(state["total"], number), UNITS[number])
+        what, percent, _in_unit(state["done"], number), _in_unit(state["total"], number), UNITS[number])
     if state["rate"]:
         line += " {0}/s".format(size(state["rate"]))
     if state["left"] is not None and state["done"] < state["total"]:
@@ -62,11 +65,13 @@ class Reporter:
         self._seconds = seconds
         self._phase = None
         self._percent = -1
-        self._time = 0.0
+        self._time = None
 
     def show(self, state, now):
         if not self._seconds:
             return
+        if self._time is None:
+            self._time = now
         percent = 100 * state["done"] // state["total"] if state["total"] else -1
         waited = now - self._time
         new = state["phase"] != self._phase and state["phase"] != "start"
@@ -75,7 +80,3 @@ class Reporter:
         if new or step or waited >= max(HEARTBEAT_SECONDS, self._seconds):
             self._say(progress_line(state))
             self._phase, self._percent, self._time = state["phase"], percent, now
-
-    def end(self, text):
-        if self._seconds:
-            self._say(text)

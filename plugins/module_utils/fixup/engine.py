@@ -11,15 +11,18 @@ A fix-up is a module with
 """
 
 import os
+import time
 
 from typing import Dict, List, NamedTuple, Tuple
 
 from ..errors import FixupError
+from ..target.profile import Profile
 from . import journal, writer
 from .change import Finding, Plan
 from .draft import Draft
-from .linux import disk_names, initramfs, network, serial_console, stale_files
-from .situation import Situation, inspect
+from .linux import disk_names, initramfs, serial_console, stale_files
+from .linux.network import fixup as network
+from .situation import Options, Situation, inspect
 
 # In this order: the initramfs takes in files that the others write.
 FIXUPS = (disk_names, stale_files, network, serial_console, initramfs)
@@ -28,6 +31,34 @@ FIXUPS = (disk_names, stale_files, network, serial_console, initramfs)
 class Applied(NamedTuple):
     number: int                            # of the journal in the image, 0: there was nothing to change
     paths: Tuple[str, ...]                 # that were changed
+
+
+class Result(NamedTuple):
+    plan: Plan
+    applied: Applied
+    problems: Tuple[str, ...]              # that verify has found
+    seconds: Dict[str, float]              # of each step
+
+
+def fix_up(tree, disks, profile: Profile, options: Options, only_plan: bool = False) -> Result:
+    """All steps in order; with `only_plan` nothing is written. Raises FixupError."""
+    seconds = {}
+
+    def timed(step, call):
+        began = time.monotonic()
+        value = call()
+        seconds[step] = round(time.monotonic() - began, 3)
+        return value
+
+    if not only_plan:
+        recover(tree)
+    situation = timed("inspect", lambda: inspect(tree, disks, profile, options))
+    planned = timed("plan", lambda: plan(situation))
+    if only_plan:
+        return Result(planned, Applied(0, ()), (), seconds)
+    applied = timed("apply", lambda: apply(tree, planned))
+    problems = timed("verify", lambda: verify(situation))
+    return Result(planned, applied, problems, seconds)
 
 
 def plan(situation: Situation) -> Plan:
@@ -40,16 +71,16 @@ def plan(situation: Situation) -> Plan:
     return Plan(situation.profile.name, tuple(draft.changes), tuple(dict.fromkeys(draft.findings)))
 
 
-def apply(tree, plan: Plan) -> Applied:
+def apply(tree, planned: Plan) -> Applied:
     """Makes the changes. Originals and a journal are durable in the image before the first edit.
 
     Raises FixupError; then the image is as it was before, or, when even that failed or the process died, `undo` makes it so.
     """
-    wanted = journal.edits(plan.changes)
+    wanted = journal.edits(planned.changes)
     if not wanted:
         return Applied(0, ())
     check_room(tree, wanted)
-    number = journal.begin(tree, plan, wanted)
+    number = journal.begin(tree, planned, wanted)
     try:
         for edit in wanted:
             _make(tree, edit)
@@ -78,6 +109,11 @@ def unfinished(tree) -> List[int]:
 def recover(tree) -> Tuple[str, ...]:
     """Undoes what killed runs have left; gives the paths."""
     return tuple(path for number in reversed(unfinished(tree)) for path in journal.undo(tree, number))
+
+
+def undoable(tree) -> Tuple[str, ...]:
+    """The paths that `undo` would bring back."""
+    return tuple(entry["path"] for number in reversed(journal.numbers(tree)) for entry in reversed(journal.read(tree, number)["entries"]))
 
 
 def undo(tree) -> Tuple[str, ...]:

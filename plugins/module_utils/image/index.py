@@ -130,15 +130,18 @@ class PageStore:
         self._repository.store.put(name, sealed)
         return len(sealed)
 
-    def load(self, page_id: bytes) -> Page:
-        """Raises DamagedObjectError when it is missing or not what its name says."""
+    def load(self, page_id: bytes, count: int) -> Page:
+        """The page, of `count` entries. Raises DamagedObjectError when it is missing or not what its name says."""
         name = page_name(page_id)
         sealed = self._repository.store.get(name)
         try:
             data = bytes(self._opener.open(page_id, sealed, self._key_of))
             if self._repository.page_ids.of(data) != page_id:
                 raise EnvelopeError("its content is not what its name says")
-            return Page(data)
+            page = Page(data)
+            if page.count != count:
+                raise EnvelopeError("it has a wrong number of entries")
+            return page
         except ValueError as error:
             raise DamagedObjectError(f"The index page {name} is damaged: {error}.")
 

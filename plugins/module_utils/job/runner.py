@@ -51,6 +51,8 @@ def start(folder, spec, engine="", attach=True):
         needs = identity.resources(spec)
         _refuse_overlap(folder, needs)
         folder.make_job(job_id)
+        if engine:
+            os.utime(engine)      # in use: not to be tidied away
         folder.tidy()
         _detach(folder, job_id, spec, needs, engine)
         return {"answer": STARTED, "state": folder.read(job_id), "earlier": earlier}
@@ -139,6 +141,7 @@ def _become_daemon(log, keep):
     os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)
     # Whatever else the caller had open (the lock, a pipe of sshd) must not be kept open by the job.
     highest = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65536)
     os.closerange(3, keep)
@@ -172,7 +175,6 @@ def _run(folder, job_id, spec, needs, engine, ready):
             end = {"status": states.FAILED, "error": _describe(error, scrub, folder.job_path(job_id, "log"))}
             if not isinstance(error, RecoveryError):
                 sys.stderr.write(scrub(traceback.format_exc()))
-                sys.stderr.flush()
     progress.stop()
     folder.free_reserve(job_id)
     write(dict(progress.fields(), ended=time.time(), **end))

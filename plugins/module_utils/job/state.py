@@ -42,11 +42,12 @@ RESERVE = 65536
 def new_state(job_id, spec, resources, process, engine=""):
     """The state of a job that begins. Times are seconds since 1970, sizes bytes, rates bytes a second.
 
-    `left` is the seconds that the phase still needs, None: not known. `serial` grows by one with every write.
+    `disks` are names, for people; `left` is the seconds that the phase still needs, None: not known. `serial` grows by one with every write.
     """
     now = time.time()
     return {
-        "id": job_id, "kind": spec["kind"], "machine": spec.get("machine") or "", "check": bool(spec.get("check")),
+        "id": job_id, "kind": spec["kind"], "machine": spec.get("machine") or "",
+        "disks": [disk["name"] for disk in spec.get("disks") or ()], "check": bool(spec.get("check")),
         "status": RUNNING, "phase": "start", "done": 0, "total": 0, "rate": 0, "left": None,
         "started": now, "updated": now, "ended": None, "serial": 0,
         "resources": list(resources), "process": process._asdict(), "engine": engine,

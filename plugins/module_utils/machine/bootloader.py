@@ -40,7 +40,8 @@ def read_boot_loader(tree):
     """grub2, grub-legacy, systemd-boot, extlinux, or "" if the root shows none of them."""
     if _files(tree, GRUB2_FILES):
         return "grub2"
-    if any(tree.glob(f"{folder}/[Ee][Ff][Ii]/systemd/systemd-boot*.efi") or tree.isfile(f"{folder}/loader/loader.conf") for folder in BOOT_FOLDERS):
+    if any(tree.glob(folder + "/[Ee][Ff][Ii]/systemd/systemd-boot*.efi") or tree.isfile(folder + "/loader/loader.conf")
+           for folder in BOOT_FOLDERS):
         return "systemd-boot"
     if _files(tree, EXTLINUX_FILES):
         return "extlinux"

@@ -33,7 +33,8 @@ def read_kernels(tree, entries, warn):
         if initramfs and not tree.isfile(initramfs):
             warn(f'The boot entry "{entry.title}" in {entry.file} loads {initramfs}, which does not exist.')
             initramfs = ""
-        found.setdefault((tree.resolve(entry.kernel), tree.resolve(initramfs) if initramfs else ""), (entry.kernel, initramfs, entry.version))
+        identity = tree.resolve(entry.kernel), tree.resolve(initramfs) if initramfs else ""
+        found.setdefault(identity, (entry.kernel, initramfs, entry.version))
     started = {image for image, _initramfs in found}
     for pattern in IMAGE_PATTERNS:
         for path in tree.glob(pattern):
@@ -82,7 +83,7 @@ def _drivers(tree, version, warn, cache):
         else:
             if not found.files:
                 warn(f"There are no modules for kernel {version} in /lib/modules.")
-            cache[version] = tuple(sorted(KNOWN_DRIVERS.intersection(found.builtin))), tuple(sorted(KNOWN_DRIVERS.intersection(found.files)))
+            cache[version] = tuple(tuple(sorted(KNOWN_DRIVERS.intersection(names))) for names in (found.builtin, found.files))
     return cache[version]
 
 

@@ -82,7 +82,8 @@ def _is_boot_sector_of_file_system(sector):
 
 def _orphan_gpt(read_at, sector_size):
     if read_at(sector_size, 8) == b"EFI PART":
-        return ("The disk holds a GPT but no protective MBR, so neither firmware nor kernel uses it; it is taken as a disk without partitions.",)
+        return ("The disk holds a GPT but no protective MBR, so neither firmware nor kernel uses it. "
+                "It is taken as a disk without partitions.",)
     return ()
 
 
@@ -108,7 +109,8 @@ def _read_gpt(read_at, size, sector_size, boot_code):
             break
         else:
             return PartitionTable("none", boot_code=boot_code, notes=(
-                f"The disk has a protective MBR but no readable GPT ({damage}, and no good backup); it is taken as a disk without partitions.",))
+                f"The disk has a protective MBR but no readable GPT ({damage}, and no good backup). "
+                "It is taken as a disk without partitions.",))
     partitions = []
     entry_size = header[12]
     for index in range(header[11]):
@@ -141,8 +143,8 @@ def _gpt_copy(read_at, position, last, sector_size):
     if len(raw) < GPT_HEADER.size or raw[:8] != b"EFI PART":
         raise _DamagedHeader(f"no header in sector {position}")
     header = GPT_HEADER.unpack_from(raw)
-    header_size, header_crc, own_position = header[2], header[3], header[5]
-    first_usable, last_usable, array_position, count, entry_size, array_crc = header[7], header[8], header[10], header[11], header[12], header[13]
+    header_size, header_crc, own_position, first_usable, last_usable = header[2], header[3], header[5], header[7], header[8]
+    array_position, count, entry_size, array_crc = header[10:14]
     if not GPT_HEADER.size <= header_size <= len(raw):
         raise _DamagedHeader("impossible header size")
     if zlib.crc32(raw[:16] + bytes(4) + raw[20:header_size]) & 0xFFFFFFFF != header_crc:
@@ -234,8 +236,8 @@ def _logical_entries(read_at, size, sector_size, container, notes):
     position = container.start
     while len(seen) < MAX_LOGICAL:
         if position in seen or position * sector_size + 512 > size:
-            notes.append(f"The chain of logical partitions links to sector {position}, {'again' if position in seen else 'outside the disk'}; "
-                         "what follows is left out.")
+            where = "again" if position in seen else "outside the disk"
+            notes.append(f"The chain of logical partitions links to sector {position}, {where}; what follows is left out.")
             break
         seen.add(position)
         record = read_at(position * sector_size, 512)

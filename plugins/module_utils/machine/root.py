@@ -20,8 +20,10 @@ from .network.nics import read_nics
 from .osrelease import read_hostname, read_os_release
 
 # e_machine of elf.h; the byte order tells ppc64 from ppc64le.
-ELF_MACHINES = {3: "i686", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64", 258: "loongarch64"}
+ELF_MACHINES = {3: "i686", 21: "ppc64", 22: "s390x", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64", 258: "loongarch64"}
 ELF_FILES = ("/bin/sh", "/sbin/init", "/usr/bin/sh", "/usr/sbin/init", "/usr/lib/systemd/systemd", "/bin/busybox", "/bin/ls")
+
+MAX_WARNINGS = 200    # a root that gives more is no machine, and nobody reads them
 
 # What lies between a partition and its file systems, and is not looked into.
 LAYERS = {
@@ -63,7 +65,10 @@ def read_machine(tree, name, disks=()):
     )
     for text in _findings(machine):
         warn(text)
-    return machine._replace(warnings=tuple(dict.fromkeys(warnings)))
+    warnings = list(dict.fromkeys(warnings))
+    if len(warnings) > MAX_WARNINGS:
+        warnings[MAX_WARNINGS:] = [f"There are {len(warnings) - MAX_WARNINGS} more warnings."]
+    return machine._replace(warnings=tuple(warnings))
 
 
 def read_mounts(tree):

@@ -122,7 +122,7 @@ class Tree:
                 return file.read()
             data = file.read(limit + 1)
         if len(data) > limit:
-            raise MachineError(f"{path} in the root file system at {self.root} is larger than {limit} bytes, more than such a file can need.")
+            raise MachineError(f"{path} in the root file system at {self.root} is larger than {limit} bytes, too much to be read.")
         return data
 
     def read_text(self, path, limit=READ_LIMIT):

@@ -332,7 +332,8 @@ def _locked(run_dir):
 
 
 def _own_files(run_dir):
-    names = {STATE_FILE, command.PID_FILE, command.LOG_FILE, command.CONSOLE_LOG, command.QMP_SOCKET, command.SERIAL_SOCKET, command.UEFI_VARIABLES}
+    names = {STATE_FILE, command.PID_FILE, command.LOG_FILE, command.CONSOLE_LOG, command.QMP_SOCKET, command.SERIAL_SOCKET, command.CONSOLE_LOCK,
+             command.UEFI_VARIABLES}
     try:
         # vl.XXXXXX: QEMU's throw-away files of disks with `snapshot`
         return sorted(name for name in os.listdir(run_dir) if name in names or name.startswith("vl."))

@@ -23,6 +23,7 @@ LOG_FILE = "qemu.log"                 # QEMU's own messages
 CONSOLE_LOG = "console.log"           # everything that the guest wrote to its first serial port since the start
 QMP_SOCKET = "qmp.sock"
 SERIAL_SOCKET = "serial.sock"
+CONSOLE_LOCK = "console.lock"         # held by the one client that talks on SERIAL_SOCKET
 UEFI_VARIABLES = "uefi-vars.fd"
 
 # Disk bus -> QEMU's SCSI controller. Drivers that the guest needs: target/profile.py.

@@ -4,6 +4,7 @@
 
 """What a guest wrote to its serial console: reading the log that QEMU keeps, and turning terminal output into plain text."""
 
+import codecs
 import os
 import re
 import time
@@ -12,9 +13,16 @@ from typing import NamedTuple
 
 from ..errors import TargetError
 
-# ECMA-48: CSI sequences, OSC strings (ended by BEL or ST), other escapes, then single control characters but tab and line feed.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]")
+# ECMA-48: CSI sequences, OSC strings (ended by BEL or ST), other escapes.
+_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")        # all but tab and line feed
+_LONGEST_SEQUENCE = 256
 _LIMIT = 1 << 20
+# A machine whose console ends with one of these, and then stays silent, does not come up any more.
+_FATAL = re.compile(
+    r"Kernel panic - not syncing[^\n]*|^\(initramfs\)|^dracut:/#|^grub rescue>|No bootable device|BdsDxe: No bootable option[^\n]*"
+    r"|[^\n]*emergency mode[^\n]*|Give root password for maintenance", re.MULTILINE)
+_FATAL_SILENCE = 20.0
 
 
 class Found(NamedTuple):
@@ -22,9 +30,29 @@ class Found(NamedTuple):
     seconds: float       # how long it took
 
 
+class TerminalText:
+    """Turns a terminal's byte stream into plain text piece by piece; a sequence cut in two by the pieces is held back."""
+
+    def __init__(self):
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+
+    def feed(self, data):
+        text = self._held + self._decoder.decode(data)
+        escape = text.rfind("\x1b")
+        self._held = ""
+        if escape >= max(0, len(text) - _LONGEST_SEQUENCE) and not _SEQUENCE.match(text, escape):
+            text, self._held = text[:escape], text[escape:]
+        return _strip(text)
+
+
+def _strip(text):
+    return _CONTROLS.sub("", _SEQUENCE.sub("", text))
+
+
 def plain_text(data):
     """Readable text from the bytes of a terminal: no escape sequences, no carriage returns."""
-    return _ESCAPES.sub("", data.decode("utf-8", "replace"))
+    return _strip(data.decode("utf-8", "replace"))
 
 
 def read_console(path, limit=_LIMIT):
@@ -42,6 +70,17 @@ def last_lines(path, count=3):
     """The last lines of a console log that are not empty, for messages."""
     lines = [line.strip() for line in read_console(path, 16384).splitlines() if line.strip()]
     return " | ".join(line[:200] for line in lines[-count:])
+
+
+def fatal_text(path):
+    """What the console ends with where the machine has given up booting; "" where it has not, or may still go on."""
+    try:
+        if time.time() - os.stat(path).st_mtime < _FATAL_SILENCE:
+            return ""
+    except FileNotFoundError:
+        return ""
+    found = _FATAL.findall(read_console(path, 4096))
+    return found[-1].strip() if found else ""
 
 
 def wait_for_text(path, pattern, timeout, is_alive=None, interval=0.2):

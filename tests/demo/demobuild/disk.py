@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import random
+import tempfile
 from typing import Any, Dict, Iterator
 
 from . import grub
@@ -55,14 +56,10 @@ def create(demo: Dict[str, Any], path: str, root: str) -> None:
 
 def _make(path: str, root: str, part: Dict[str, Any], command) -> None:
     """Makes the file system in a file of its own (no partition nodes needed), then copies what it wrote to its place on the disk."""
-    scratch = os.path.join(root, "tmp/partition")
-    try:
-        with open(scratch, "wb") as file:
-            file.truncate(part["size_mib"] * MIB)
-        chroot(root, command + ["/tmp/partition"])
-        _copy_data(scratch, path, part["start_mib"] * MIB)
-    finally:
-        os.unlink(scratch)
+    with tempfile.NamedTemporaryFile(dir=os.path.join(root, "tmp")) as scratch:
+        scratch.truncate(part["size_mib"] * MIB)
+        chroot(root, command + ["/tmp/" + os.path.basename(scratch.name)])
+        _copy_data(scratch.name, path, part["start_mib"] * MIB)
 
 
 def _copy_data(source: str, target: str, offset: int) -> None:

@@ -36,7 +36,7 @@ def bootstrap(demo: Dict[str, Any], root: str, lock: int) -> None:
         ' && echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf"'
     )
     command = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--architectures=amd64"]
-    command += ["--dpkgopt=force-unsafe-io"] + ["--dpkgopt=path-exclude=" + path for path in WITHOUT]
+    command += ['--aptopt=Acquire::Retries "3"', "--dpkgopt=force-unsafe-io"] + ["--dpkgopt=path-exclude=" + path for path in WITHOUT]
     command += ["--essential-hook=" + hook, "--include=" + ",".join(PACKAGES), demo["suite"], root, demo["mirror"]]
     run(command, lock=lock)
     # Debian's own settings for the cluster that is made later, which dpkg has left beside ours.
@@ -49,6 +49,7 @@ def configure(demo: Dict[str, Any], root: str) -> str:
     _copy_files(root)
     for path, text in _texts(demo).items():
         _write(root, path, text)
+    os.unlink(os.path.join(root, "etc/apt/apt.conf.d/99mmdebstrap"))
     _write(root, "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "".join("path-exclude=%s\n" % path for path in WITHOUT))
     chroot(root, ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "shop"])
     chroot(root, ["chown", "root:shop", "/etc/shop/shop.ini"])

@@ -4,10 +4,11 @@
 
 """Runs the programs that build the disk. They end when the builder ends, however that ends."""
 
+import contextlib
 import os
 import signal
 import subprocess
-from typing import Optional, Sequence
+from typing import Dict, Optional, Sequence
 
 
 class BuildError(Exception):
@@ -28,22 +29,31 @@ def run(command: Sequence[str], text: Optional[str] = None, lock: Optional[int] 
         pass_fds=() if lock is None else (lock,),
         universal_newlines=True,
         start_new_session=True,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
+        env=_environment(),
     )
     try:
         output, messages = process.communicate(text)
     except BaseException:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        _end(process)
         raise
     if process.returncode:
         last = "\n".join((output + messages).strip().splitlines()[-20:])
         raise BuildError("%s ended with status %d:\n%s" % (" ".join(command[:4]), process.returncode, last))
     return output
+
+
+def _environment() -> Dict[str, str]:
+    """A known environment, and the proxy through which this host reaches Debian's mirror."""
+    proxies = {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ}
+    return dict(proxies, PATH="/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C.UTF-8", DEBIAN_FRONTEND="noninteractive")
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Ends the command with all that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, number)
+            process.wait(10)
 
 
 def chroot(root: str, command: Sequence[str], text: Optional[str] = None, user: str = "") -> str:

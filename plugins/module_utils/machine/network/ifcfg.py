@@ -45,7 +45,8 @@ def _read_file(tree, path, name, drafts, warn):
         if match and value:
             suffix = match.group(1)
             # PREFIX goes before NETMASK in both families of systems
-            draft.add_address(value, values.get("PREFIX" + suffix) or values.get("PREFIXLEN" + suffix) or values.get("NETMASK" + suffix, ""))
+            masks = [values.get(key + suffix, "") for key in ("PREFIX", "PREFIXLEN", "NETMASK")]
+            draft.add_address(value, next(filter(None, masks), ""))
     for value in [values.get("IPV6ADDR", "")] + values.get("IPV6ADDR_SECONDARIES", "").split():
         if value:
             draft.add_address(value)

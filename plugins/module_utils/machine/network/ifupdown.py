@@ -10,7 +10,7 @@ from ...errors import MachineError
 from .draft import Draft
 
 MAIN_FILE = "/etc/network/interfaces"
-MAX_FILES = 1000    # files that a "source" line may bring in: a file may name itself
+MAX_FILES = 1000    # that "source" lines may bring in
 
 METHODS = {"static": "static", "dhcp": "dhcp", "auto": "dhcp", "bootp": "dhcp", "v4tunnel": "static", "6to4": "static"}
 
@@ -24,10 +24,11 @@ def read_ifupdown(tree, warn):
     waiting = [MAIN_FILE]
     while waiting and len(seen) < MAX_FILES:
         path = waiting.pop(0)
-        if path in seen:
-            continue
-        seen.add(path)
         try:
+            path = tree.resolve(path)    # else each round of a circle would look like a new file
+            if path in seen:
+                continue
+            seen.add(path)
             text = tree.read_text(path)
         except MachineError as error:
             warn(f"A file of network interfaces is not read: {error}")

@@ -14,15 +14,17 @@ except ImportError:
 
 FOLDERS = ("/lib/netplan", "/etc/netplan")    # /run does not survive a boot; a file hides one of the same name in an earlier folder
 SECTIONS = ("ethernets", "bonds", "bridges", "vlans")
+FILE_LIMIT = 256 * 1024                       # bytes; YAML is slow to read, and no sound file comes near
 
 
 def read_netplan(tree, warn):
-    """One `Nic` for each interface of any kind but wireless ones. A definition with `match` has the name that it sets, or the one it matches."""
+    """One `Nic` for each interface but wireless ones. A definition with `match` has the name that it sets, else the one it matches."""
     files = {}
     for folder in FOLDERS:
         files.update((path.rsplit("/", 1)[-1], path) for path in tree.glob(f"{folder}/*.yaml"))
     if files and yaml is None:
-        warn(f"{', '.join(sorted(files.values()))}: netplan files are not read, because this host has no PyYAML. Install python3-yaml to have them read.")
+        warn(f"{', '.join(sorted(files.values()))}: netplan files are not read, because this host has no PyYAML. "
+             "Install python3-yaml to have them read.")
         return []
     definitions, sources = {}, {}
     for name in sorted(files):
@@ -40,7 +42,7 @@ def read_netplan(tree, warn):
 
 def _read_file(tree, path, warn):
     try:
-        data = yaml.safe_load(tree.read_bytes(path))
+        data = yaml.safe_load(tree.read_bytes(path, limit=FILE_LIMIT))
     except (MachineError, yaml.YAMLError, ValueError, RecursionError) as error:
         warn(f"The netplan file {path} is not read: {error}")
         return []
@@ -56,33 +58,43 @@ def _read_file(tree, path, warn):
 
 
 def _united(old, new):
-    """As netplan merges files: scalars are replaced, mappings united, lists joined."""
+    """As netplan merges files: scalars are replaced, lists joined, mappings inside (match, nameservers) united."""
     result = dict(old)
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = _united(result[key], value)
-        elif isinstance(value, list) and isinstance(result.get(key), list):
-            result[key] = result[key] + value
+            before = result[key]
+            result[key] = dict(before, **{name: _joined(before.get(name), value[name]) for name in value})
         else:
-            result[key] = value
+            result[key] = _joined(result.get(key), value)
     return result
+
+
+def _joined(old, new):
+    return old + new if isinstance(old, list) and isinstance(new, list) else new
 
 
 def _nic(identity, definition, source, warn):
     match = definition.get("match") or {}
-    draft = Draft(str(definition.get("set-name") or match.get("name") or ("" if match else identity)), source, warn)
-    draft.set_mac(str(match.get("macaddress") or ""))
+    draft = Draft(_scalar(definition.get("set-name") or match.get("name") or ("" if match else identity)), source, warn)
+    draft.set_mac(_scalar(match.get("macaddress") or ""))
     draft.add_method("manual")
     if definition.get("dhcp4") or definition.get("dhcp6"):
         draft.add_method("dhcp")
     for address in definition.get("addresses") or ():
-        draft.add_address(str(next(iter(address)) if isinstance(address, dict) else address))
+        draft.add_address(_scalar(next(iter(address)) if isinstance(address, dict) else address))
     for key in ("gateway4", "gateway6"):
         if definition.get(key):
-            draft.add_gateway(str(definition[key]))
+            draft.add_gateway(_scalar(definition[key]))
     for route in definition.get("routes") or ():
-        if is_default(str(route.get("to", ""))) and route.get("via") and not route.get("table"):
-            draft.add_gateway(str(route["via"]))
+        if is_default(_scalar(route.get("to", ""))) and route.get("via") and not route.get("table"):
+            draft.add_gateway(_scalar(route["via"]))
     nameservers = definition.get("nameservers") or {}
-    draft.add_nameservers([str(address) for address in nameservers.get("addresses") or ()])
+    draft.add_nameservers([_scalar(address) for address in nameservers.get("addresses") or ()])
     return draft.nic()
+
+
+def _scalar(value):
+    """Text of a plain value. Anything nested is refused: YAML aliases make small files whose text would fill the memory."""
+    if not isinstance(value, (str, int, float)):
+        raise TypeError("not a plain value")
+    return str(value)

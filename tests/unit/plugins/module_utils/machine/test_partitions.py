@@ -142,7 +142,8 @@ def test_gpt_partitions_off_the_disk_are_left_out():
 
 
 @pytest.mark.parametrize("changes", [
-    {"count": 0xFFFFFFFF}, {"entry_size": 0}, {"entry_size": 127}, {"size": 91}, {"size": 5000}, {"own": 7}, {"array": 2 ** 63}, {"first": 9, "last": 8},
+    {"count": 0xFFFFFFFF}, {"entry_size": 0}, {"entry_size": 127}, {"size": 91}, {"size": 5000}, {"own": 7}, {"array": 2 ** 63},
+    {"first": 9, "last": 8},
 ])
 def test_impossible_headers_are_refused_though_their_checksum_is_right(changes):
     fields = dict(own=1, other=SIZE // 512 - 1, first=34, last=SIZE // 512 - 34, array=2, array_crc=zlib.crc32(bytes(128 * 128)))

@@ -7,6 +7,7 @@
 import ctypes
 import os
 
+JBD2_MAGIC = b"\xc0\x3b\x39\x98"
 FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE = 1, 2, 0x10
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
@@ -45,10 +46,12 @@ class Churn:
         return self.random.choice(self.files)
 
     def _bytes(self, length):
-        return os.urandom(max(1, length))
+        """Sometimes data look like a block of a jbd2 journal, which a journal has to escape when it logs file data."""
+        magic = JBD2_MAGIC if self.random.random() < 0.1 else b""
+        return magic + os.urandom(max(1, length))
 
     def _maybe_sync(self, fd):
-        if self.random.random() < 0.3:
+        if self.random.random() < 0.15:
             os.fsync(fd)
 
     def _store(self, path, offset, data, flags=os.O_CREAT):

@@ -269,15 +269,19 @@ def test_old_jobs_and_engines_are_removed(folder, task):
         wait_for(folder, jobs[-1], ended)
     state = folder.read(jobs[4])
     folder.write(dict(state, updated=state["updated"] - 8 * 86400))
-    for name, age in (("engine-old.pyz", 40 * 86400), ("engine-new.pyz", 0), ("engine-used.pyz", 40 * 86400)):
-        path = os.path.join(folder.path, name)
-        with open(path, "w"):
-            os.utime(path, (time.time() - age, time.time() - age))
+    month_ago = time.time() - 40 * 86400
+    engines = {name: os.path.join(folder.path, "engine-{0}.pyz".format(name)) for name in ("old", "new", "starting", "running")}
+    for path in engines.values():
+        open(path, "w").close()
+    os.utime(engines["old"], (month_ago, month_ago))
     task(work_forever)
-    running = runner.start(folder, spec(machine="long"), engine=os.path.join(folder.path, "engine-used.pyz"))["state"]["id"]
+    running = runner.start(folder, spec(machine="long"), engine=engines["running"])["state"]["id"]
+    for name in ("running", "starting"):
+        os.utime(engines[name], (month_ago, month_ago))
+    starting = runner.start(folder, spec(machine="other"), engine=engines["starting"])["state"]["id"]
     folder.tidy(keep=2)
-    assert {state["id"] for state in folder.jobs()} == {running, jobs[3], jobs[2]}
-    assert sorted(name for name in os.listdir(folder.path) if name.startswith("engine")) == ["engine-new.pyz", "engine-used.pyz"]
+    assert {state["id"] for state in folder.jobs()} == {running, starting, jobs[3], jobs[2]}
+    assert {name for name, path in engines.items() if os.path.exists(path)} == {"new", "starting", "running"}
 
 
 @pytest.mark.parametrize("job_id", ["", "..", "../x", "a/b", ".hidden"])

@@ -134,3 +134,13 @@ def tree_of(folder):
                     entry += [status.st_size, hashlib.sha256(file.read()).hexdigest()]
             found[os.path.relpath(path, folder)] = entry
     return found
+
+
+def check(image, kind):
+    """The file system must be sound by its own checker."""
+    if kind == "xfs":
+        run("xfs_repair", "-n", image)
+    elif kind == "vfat":
+        run("fsck.vfat", "-n", image)
+    else:
+        run("e2fsck", "-fn", image)

@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Old device names and what the same partition is called wherever it appears: the file system's UUID, or the partition's.
+
+The kernel numbers disks by driver and order of discovery; "/dev/sda2" of the source is "/dev/vda2" or "/dev/nvme0n1p2" on the target, or another disk altogether.
+"""
+
+import re
+
+from typing import Dict, NamedTuple, Sequence, Tuple
+
+from ...machine.model import Content, Disk, Partition
+
+# Contents that hold no device name themselves: what is in them is not known, so neither is what they lack.
+LAYERED = ("lvm2", "luks", "md", "zfs", "bitlocker", "unknown")
+# Partitions that hold boot code or nothing by design: extended ones, BIOS boot, PReP.
+NO_CONTENT = ("0x05", "0x0f", "0x85", "0x41", "21686148-6449-6e6f-744e-656564454649", "9e1a2d38-c612-4316-aa26-8b49521e5a8b")
+MOUNTABLE = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "exfat", "ntfs", "swap", "luks")
+
+_KERNEL_NAME = re.compile(r"/dev/(?P<disk>(?:sd|hd|vd|xvd)[a-z]+|(?:nvme\d+n|mmcblk|nbd|loop)\d+|cciss/c\d+d\d+)(?:p?(?P<part>\d+))?\Z")
+_BY_NAME = re.compile(r"/dev/disk/by-(?:id|path)/.+?(?:-part(?P<part>\d+))?\Z")
+_FAMILY = re.compile(r"(?:sd|hd|vd|xvd)(?P<letters>[a-z]+)\Z")
+
+
+class Names(NamedTuple):
+    """Where the disks' names and contents are looked up."""
+    disks: Tuple[Disk, ...]
+    counts: Dict[str, int]               # file system UUID -> how often it is on the disks
+
+    def is_bound(self, spec: str) -> bool:
+        """Whether a name depends on the old hardware."""
+        return _KERNEL_NAME.match(spec) is not None or _BY_NAME.match(spec) is not None
+
+    def lasting(self, spec: str, by_partition: bool = False) -> str:
+        """The name that lasts for one that does not: "UUID=…", else "PARTUUID=…"; "" when the device is on none of the disks.
+
+        `by_partition` asks for the PARTUUID, the only one of the two that the kernel knows without an initramfs.
+        """
+        found = self.find(spec)
+        if found is None:
+            return ""
+        content, partition_uuid = found
+        if by_partition and partition_uuid:
+            return "PARTUUID=" + partition_uuid
+        if content.uuid and content.kind in MOUNTABLE and self.counts.get(content.uuid.lower()) == 1:
+            return "UUID=" + content.uuid
+        return "PARTUUID=" + partition_uuid if partition_uuid else ""
+
+    def find(self, spec: str):
+        """(content, partition UUID) of what an old name meant, None when it is on none of the disks."""
+        match = _KERNEL_NAME.match(spec)
+        if match is not None:
+            disk = self._disk(match.group("disk"))
+        else:
+            match = _BY_NAME.match(spec)
+            # A by-id or by-path name does not tell the disk without the old hardware; with one disk there is no doubt.
+            disk = self.disks[0] if match is not None and len(self.disks) == 1 else None
+        if disk is None:
+            return None
+        if match.group("part") is None:
+            return disk.content, ""
+        partition = _partition(disk, int(match.group("part")))
+        return None if partition is None else (partition.content, partition.uuid)
+
+    def has(self, tag: str, value: str) -> bool:
+        """Whether a content or partition with this UUID, LABEL, PARTUUID or PARTLABEL is on the disks."""
+        value = value if tag in ("LABEL", "PARTLABEL") else value.lower()
+        for disk in self.disks:
+            for partition in disk.partitions or (Partition(0, 0, disk.size, "", content=disk.content),):
+                known = {"UUID": partition.content.uuid.lower(), "LABEL": partition.content.label,
+                         "PARTUUID": partition.uuid.lower(), "PARTLABEL": partition.name}
+                if value and known[tag] == value:
+                    return True
+        return False
+
+    @property
+    def transparent(self) -> bool:
+        """Whether every content is known, so that what is on none of the disks is really missing."""
+        return bool(self.disks) and not any(content.kind in LAYERED for content in _contents(self.disks))
+
+    def _disk(self, name):
+        for disk in self.disks:
+            if disk.name == name:
+                return disk
+        # The disks may have been named otherwise when they were captured from files: the only one is "a" in any family.
+        family = _FAMILY.match(name)
+        if family and family.group("letters") == "a" and len(self.disks) == 1:
+            return self.disks[0]
+        return None
+
+
+def read_names(disks: Sequence[Disk]) -> Names:
+    counts = {}
+    for content in _contents(disks):
+        counts[content.uuid.lower()] = counts.get(content.uuid.lower(), 0) + 1
+    return Names(tuple(disks), counts)
+
+
+def _contents(disks) -> Tuple[Content, ...]:
+    found = []
+    for disk in disks:
+        if disk.table == "none":
+            found.append(disk.content)
+        found.extend(partition.content for partition in disk.partitions if partition.type not in NO_CONTENT)
+    return tuple(found)
+
+
+def _partition(disk, number):
+    for partition in disk.partitions:
+        if partition.number == number:
+            return partition
+    return None

@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From restored disks to an assembled root: what lies on them, where the root is, and all that its fstab mounts.
+
+The way is the same for mounts on this worker (`LocalHands`) and inside an appliance (`backends.guestfs.ApplianceHands`); the hands differ.
+"""
+
+import contextlib
+import os
+from typing import NamedTuple, Tuple
+
+from ..errors import MachineError, TargetError
+from ..machine.fstab import parse_fstab
+from ..machine.tree import Tree
+from . import syscalls
+from .backends import fuse, kernel, mtools
+from .model import CannotMount, Missing, MountedVolume, PlannedMount
+from .plan import plan_mounts
+from .session import Place
+
+LOCAL_BACKENDS = {"auto": (kernel, fuse, mtools), "kernel": (kernel,), "fuse": (fuse, mtools)}
+CONTAINERS = ("lvm2", "luks", "md")
+_ROOT_KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
+
+
+class NotReachable(TargetError):
+    """The machine's root, or what is required beside it, cannot be mounted this way; an appliance might do it."""
+
+
+class Assembly(NamedTuple):
+    mounts: Tuple[MountedVolume, ...]
+    missing: Tuple[Missing, ...]
+    unresolved: bool        # names in fstab fit no volume; it may be hidden inside LVM or MD
+    unmountable: bool       # a volume that was found cannot be mounted this way
+
+
+def assemble(hands, read_only, wanted_root, containers):
+    """Mounts root and the rest. `wanted_root` is a volume's label, or "": find it. Returns an Assembly.
+
+    Raises NotReachable; TargetError where the choice is not clear.
+    """
+    volume, subvolume = choose_root(hands, wanted_root, containers)
+    options = (f"subvol={subvolume}",) if subvolume else ()
+    try:
+        mounts = [hands.mount(PlannedMount("/", volume, options, read_only, True), "/")]
+        entries = parse_fstab(hands.fstab())
+    except (CannotMount, MachineError) as error:
+        raise NotReachable(f"The root file system cannot be used. {error}") from error
+    plan = plan_mounts(entries, hands.volumes, read_only)
+    for each in plan.missing_required:
+        raise NotReachable(_required(each, containers))
+    missing, unmountable = list(plan.missing), False
+    for planned in plan.mounts:
+        try:
+            mounts.append(_mount_one(hands, planned, mounts))
+        except (CannotMount, MachineError) as error:
+            left_out = Missing(_spec_of(entries, planned.path), planned.path, str(error))
+            if planned.required:
+                raise NotReachable(_required(left_out, containers)) from error
+            missing.append(left_out)
+            unmountable = unmountable or isinstance(error, CannotMount)
+    return Assembly(tuple(mounts), tuple(missing), bool(plan.missing), unmountable)
+
+
+def choose_root(hands, wanted, containers):
+    """(volume, subvolume) of the machine's root. Raises NotReachable if there is none, TargetError if there are several."""
+    candidates = [volume for volume in hands.volumes if hands.can_hold_root(volume) and wanted in ("", volume.label)]
+    found, reasons = [], []
+    for volume in candidates:
+        try:
+            found += [(volume, subvolume) for subvolume in hands.roots_on(volume)]
+        except CannotMount as error:
+            reasons.append(str(error))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(volume.label for volume, _subvolume in found)
+        raise TargetError(f"The disks hold several root file systems: {names}. Say which one to use with the option root.")
+    looked = ", ".join(volume.label for volume in candidates) or "none"
+    inside = f" The disks hold {', '.join(containers)}, which only the backend guestfs can open." if containers else ""
+    detail = "".join(f" {reason}." for reason in reasons)
+    raise NotReachable(f"No root file system of a Linux machine was found{f' on {wanted}' if wanted else ''} (looked at: {looked}).{detail}{inside}")
+
+
+def _mount_one(hands, planned, mounts):
+    path = hands.resolve(planned.path)
+    if path in [each.path for each in mounts]:
+        raise MachineError(f"its mount point leads to {path}, which is a mount point already")
+    return hands.mount(planned, path)
+
+
+def _required(missing, containers):
+    inside = f" It may lie inside {', '.join(containers)}, which only the backend guestfs can open." if containers else ""
+    return f"{missing.path} ({missing.spec} in fstab) cannot be mounted: {missing.reason}.{inside} Restore all disks of the machine."
+
+
+def _spec_of(entries, path):
+    from .plan import clean_path
+    return next((entry.spec for entry in entries if clean_path(entry.path) == path), "")
+
+
+class LocalHands:
+    """Assembles a machine with mounts on this worker, below `folder`."""
+
+    def __init__(self, session, looking, volumes, folder, backends):
+        self._session = session
+        self._looking = looking     # a second session that never writes, for the search
+        self._folder = folder
+        self._backends = backends
+        self.volumes = volumes
+
+    def can_hold_root(self, volume):
+        return volume.content.kind in _ROOT_KINDS
+
+    def roots_on(self, volume):
+        """The subvolumes of `volume` that hold a root, "" for the default one. Raises CannotMount."""
+        with self._looking_at(volume, ()):
+            tree = Tree(self._folder)
+            if is_root(tree, "/"):
+                return [""]
+        if volume.content.kind != "btrfs":
+            return []
+        with self._looking_at(volume, ("subvolid=5",)):
+            tree = Tree(self._folder)
+            return [name for name in tree.listdir("/") if tree.isdir("/" + name) and not tree.islink("/" + name) and is_root(Tree(tree.host_path("/" + name)), "/")]
+
+    def mount(self, planned, path):
+        """Mounts at `path`, free of symbolic links. Raises CannotMount."""
+        with self._place(path) as place:
+            return self._mount(self._session, planned, path, place)
+
+    def resolve(self, path):
+        tree = Tree(self._folder)
+        found = tree.resolve(path)
+        if not tree.isdir(found):
+            raise MachineError(f"its mount point {path} is not a folder")
+        return found
+
+    def fstab(self):
+        tree = Tree(self._folder)
+        return tree.read_text("/etc/fstab") if tree.exists("/etc/fstab") else ""
+
+    def finish(self, folder):
+        """All is mounted already."""
+
+    @contextlib.contextmanager
+    def _place(self, path):
+        if path == "/":
+            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                yield Place(descriptor, self._folder)
+            finally:
+                os.close(descriptor)
+        else:
+            tree = Tree(self._folder)
+            with tree.directory(path) as descriptor:
+                yield Place(descriptor, self._folder.rstrip("/") + path)

@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Mounts in a small virtual machine: libguestfs, through guestfish. For LVM, MD, and what neither kernel nor FUSE can mount here.
+
+One appliance is started, asked and mounted from; it stays as long as the mount. guestmount(1) would have to be started once to look and once
+to mount, some 12 s each where KVM is not to be had. No file system of the machine is parsed by the worker's kernel.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+from ...errors import MachineError, TargetError
+from ...machine.model import Content
+from ...target import qemu_probe
+from .. import processes, syscalls
+from ..model import CannotMount, MountedVolume, Volume
+
+NAME = "guestfs"
+ROOT_KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
+PACKAGES = ("libguestfs-tools with libguestfs-xfs and a kernel package (Debian, Ubuntu), libguestfs and guestfs-tools (Red Hat and its relatives), "
+            "guestfs-tools (SUSE)")
+_SHUTDOWN_PATIENCE = 300.0  # seconds; the appliance writes back its cache
+_MOUNT_PATIENCE = 60.0
+_ERROR = "libguestfs: error: "
+
+
+def is_installed():
+    return shutil.which("guestfish") is not None
+
+
+class Appliance:
+    """A running appliance. Every command is one short-lived guestfish that talks to the server with the number `pid`."""
+
+    def __init__(self, tag, pid, log):
+        self.tag = tag
+        self.pid = pid
+        self.log = log
+
+    @classmethod
+    def start(cls, session, paths):
+        """Starts it with the disks at `paths`, in this order. Raises TargetError."""
+        if not is_installed():
+            raise TargetError(f"guestfish is not installed on the worker: install {PACKAGES}.")
+        log = os.path.join(session.state.folder, f"{session.tag}.log")
+        command = ["guestfish", "--listen", "--format=raw"] + (["--ro"] if session.untouched else [])
+        for path in paths:
+            command += ["-a", path]
+        with open(log, "wb") as errors, tempfile.TemporaryFile() as said:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=errors, env=_environment(session.tag), cwd="/",
+                                  start_new_session=True, check=False)
+            said.seek(0)
+            found = re.search(rb"GUESTFISH_PID=(\d+)", said.read())
+        if done.returncode != 0 or not found:
+            raise TargetError(f"guestfish did not start: {_tail(log)}")
+        appliance = cls(session.tag, int(found.group(1)), log)
+        session.update(appliance=appliance.pid)
+        appliance.run("run")
+        return appliance
+
+    def run(self, *command, timeout=None):
+        """The output of one command. Raises TargetError with what libguestfs says.
+
+        With a "-" in front the server survives a failed command, and its exit status says nothing: the server's log does.
+        """
+        before = os.path.getsize(self.log)
+        try:
+            done = subprocess.run(self._client("-" + command[0], *command[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=_environment(self.tag), timeout=timeout, check=False)
+        except subprocess.TimeoutExpired:
+            raise TargetError(f"libguestfs did not finish the command {command[0]} within {timeout:g} s.") from None
+        with open(self.log, encoding="utf-8", errors="replace") as stream:
+            stream.seek(before)
+            said = stream.read()
+        if done.returncode != 0 or _ERROR in said:
+            reason = said[said.find(_ERROR) + len(_ERROR):] if _ERROR in said else done.stderr.decode("utf-8", "replace")
+            raise TargetError(f"libguestfs: {' '.join(reason.split())[:300]}")
+        return done.stdout.decode("utf-8", "surrogateescape")
+
+    def says(self, *command):
+        """The answer to a yes-or-no question."""
+        return self.run(*command).strip() == "true"
+
+    def mount_local(self, session, folder):
+        """Shows what is mounted inside at `folder` on the worker, until that is unmounted."""
+        self.run("mount-local", folder, "options:nosuid,nodev,noexec", f"readonly:{'true' if session.untouched else 'false'}")
+        client = subprocess.Popen(self._client("-mount-local-run"), env=_environment(self.tag), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, start_new_session=True)
+        processes.children.add(client.pid)
+        deadline = time.monotonic() + _MOUNT_PATIENCE
+        while syscalls.mount_at(folder) is None or not os.listdir(folder):
+            if client.poll() is not None or time.monotonic() > deadline:
+                raise TargetError(f"libguestfs did not mount at {folder}: {_tail(self.log)}")
+            time.sleep(0.05)
+
+    def stop(self):
+        """Writes everything to the disks and ends the appliance. Raises TargetError if that failed."""
+        try:
+            self.run("shutdown", timeout=_SHUTDOWN_PATIENCE)
+        finally:
+            subprocess.run(self._client("exit"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           env=_environment(self.tag), check=False)
+
+    def _client(self, *command):
+        return ["guestfish", f"--remote={self.pid}", "--"] + list(command)
+
+
+class ApplianceHands:
+    """Assembles a machine inside an appliance; the same interface as assemble.LocalHands."""
+
+    def __init__(self, session, volumes, paths):
+        self._session = session
+        self._appliance = Appliance.start(session, paths)
+        self.volumes, self._subvolumes = _all_volumes(self._appliance, volumes, paths)
+
+    def roots_on(self, volume):
+        """The subvolumes of `volume` that hold a root, "" for the default one. Raises CannotMount."""
+        found = []
+        for subvolume in [""] + self._subvolumes.get(volume.device, []):
+            options = "ro" + (f",subvol={subvolume}" if subvolume else "")
+            self._mount(volume, options, "/")
+            try:
+                if self._is_root():
+                    found.append(subvolume)
+                    break
+            finally:
+                self._appliance.run("umount-all")
+        return found
+
+    def can_hold_root(self, volume):
+        return volume.device != "" and volume.content.kind in ROOT_KINDS
+
+    def mount(self, planned, path):
+        """Mounts at `path`, free of symbolic links. Raises CannotMount."""
+        options = list(planned.options) + (["ro"] if planned.read_only else [])
+        self._mount(planned.volume, ",".join(options), path)
+        volume = planned.volume
+        return MountedVolume(volume.disk or volume.device, volume.partition, path, volume.content.kind, NAME, planned.read_only)
+
+    def resolve(self, path):
+        """Where `path` lies, free of symbolic links. Raises MachineError if that is no folder."""
+        try:
+            found = self._appliance.run("realpath", path).strip("\n")
+            if self._appliance.says("is-dir", found):
+                return found
+        except TargetError as error:
+            raise MachineError(f"{path}: {error}") from error
+        raise MachineError(f"{path} is not a folder.")
+
+    def fstab(self):
+        if not self._appliance.says("is-file", "/etc/fstab", "followsymlinks:true"):
+            return ""
+        return self._appliance.run("cat", "/etc/fstab")
+
+    def finish(self, folder):
+        self._appliance.mount_local(self._session, folder)
+
+    def _mount(self, volume, options, path):
+        if not volume.device:
+            raise CannotMount(f"{volume.label}: libguestfs does not know it")
+        try:
+            self._appliance.run("mount-options", options, volume.device, path)
+        except TargetError as error:
+            raise CannotMount(f"{volume.label}: {error}") from error
+
+    def _is_root(self):
+        says = self._appliance.says
+        return (says("exists", "/etc/os-release") or says("exists", "/usr/lib/os-release") or says("exists", "/etc/fstab")) and (
+            says("is-dir", "/usr") or says("is-dir", "/bin", "followsymlinks:true"))
+
+
+def stop(tag, pid, log):
+    """Stops the appliance that an earlier process started, after its mount is gone. Raises TargetError."""
+    if pid and pid in processes.marked_with(tag):
+        Appliance(tag, pid, log).stop()
+
+
+def _all_volumes(appliance, volumes, paths):
+    """Those that are known from the partition tables, with their names in the appliance; and what libguestfs assembled from them."""
+    known = {}
+    for volume in volumes:
+        device = f"/dev/sd{_letters(paths.index(volume.path))}{volume.partition or ''}"
+        known[device] = volume._replace(device=device)
+    subvolumes = {}
+    for line in appliance.run("list-filesystems").splitlines():
+        device, _separator, kind = line.rpartition(": ")
+        if device.startswith("btrfsvol:"):
+            parts = device[len("btrfsvol:"):].split("/", 3)     # "", "dev", "sda2", "@/home"
+            subvolumes.setdefault("/".join(parts[:3]), []).append(parts[3])
+        elif device not in known:
+            content = Content(kind, *(_identity(appliance, device) if kind not in ("unknown", "swap") else ()))
+            known[device] = Volume("", 0, "", 0, 0, content, device=device, aliases=_aliases(device))
+    return tuple(known.values()), subvolumes
+
+
+def _identity(appliance, device):
+    return appliance.run("vfs-uuid", device).strip(), appliance.run("vfs-label", device).rstrip("\n")
+
+
+def _aliases(device):
+    """Logical volumes have two names; device mapper doubles the dashes inside each part of its own."""
+    parts = device.split("/")
+    if len(parts) == 4 and parts[2] not in ("mapper", "md"):
+        return (device, "/dev/mapper/{}-{}".format(*(part.replace("-", "--") for part in parts[2:])))
+    return (device,)
+
+
+def _letters(index):
+    """The kernel's disk letters: a … z, aa, ab …"""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("a") + rest) + letters
+    return letters
+
+
+def _environment(tag):
+    environment = dict(os.environ, LC_ALL="C.UTF-8")
+    environment[processes.MARK] = tag
+    environment.setdefault("LIBGUESTFS_BACKEND", "direct")      # libvirt would need a running daemon
+    if "LIBGUESTFS_BACKEND_SETTINGS" not in environment and not qemu_probe.abilities().kvm:
+        environment["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"    # /dev/kvm may exist and yet hang
+    return environment
+
+
+def _tail(log):
+    with open(log, encoding="utf-8", errors="replace") as stream:
+        return " ".join(stream.read().split())[-300:] or "no reason given"

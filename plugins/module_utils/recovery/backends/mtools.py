@@ -1,0 +1,148 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""FAT without the kernel's driver: mtools copies the file system into a tmpfs, and what changed back into it at unmount.
+
+EFI system partitions are small, and mtools' writing is sound. The FUSE file system for FAT, fusefat 0.1a, is not: in a random
+trial of some 15 operations each overwrite of an existing file left it without clusters (fsck.fat: "Contains a free cluster ... chain length is
+0 bytes"), later opens failed with EPERM, one daemon hung at unmount, its short names are "~1", and it shows the volume label as a file.
+So it is not used, not even for reading.
+
+Names are compared as FAT does, without regard to case; a change of case alone is not written back. Attributes (hidden,
+system) of a file whose content changed are lost. Nothing is written back unless the copy had been complete.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from typing import NamedTuple
+
+from ...errors import TargetError
+from .. import syscalls
+from ..model import CannotMount
+
+NAME = "mtools"
+KINDS = ("vfat",)
+_SPARE = 16 * 1024 * 1024   # bytes; a tmpfs rounds each file up to pages
+
+
+class Node(NamedTuple):
+    path: str           # relative, as spelled
+    is_folder: bool
+    digest: str
+
+
+def mount_volume(session, volume, place, options, read_only):
+    """Copies `volume` to a tmpfs mounted on the directory `place`. Raises CannotMount."""
+    del options         # only btrfs has any
+    if not shutil.which("mcopy"):
+        raise CannotMount(f"{volume.label}: mtools is not installed on the worker (package mtools)")
+    data = f"size={volume.size + _SPARE},mode=0700"
+    syscalls.mount(source_name(session.tag), place.descriptor, "tmpfs", syscalls.DATA_ONLY, data)
+    try:
+        copy_out(volume, place.path)
+        if read_only or session.untouched:
+            syscalls.mount("", place.path, "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.DATA_ONLY | syscalls.MS_RDONLY)
+        else:
+            session.stage(place.path, volume)
+    except (OSError, TargetError) as error:
+        syscalls.unmount(place.path)
+        raise CannotMount(f"{volume.label}: {error}") from error
+
+
+def source_name(tag):
+    """What the mount table shows as the source of the copy."""
+    return f"agnostic.recovery:{tag}"
+
+
+def copy_out(volume, folder):
+    """Copies all files of the volume into an empty folder, with their times."""
+    if _run(volume, ["mdir", "-b", "::"]).strip():
+        _run(volume, ["mcopy", "-s", "-m", "-n", "-Q", "::*", folder])
+
+
+def write_back(tag, staged):
+    """Makes the FAT file system equal to its copy, then reads it again to prove that. Raises TargetError."""
+    entry = syscalls.mount_at(staged.folder)
+    if entry is None or entry.source != source_name(tag):
+        raise TargetError(f"The copy of {staged.volume.label} at {staged.folder} was unmounted by someone else: changes to it are lost.")
+    wanted = nodes(staged.folder)
+    with tempfile.TemporaryDirectory(prefix="agnostic-recovery-") as scratch:
+        before, after = os.path.join(scratch, "before"), os.path.join(scratch, "after")
+        os.mkdir(before)
+        copy_out(staged.volume, before)
+        if not _change(staged, nodes(before), wanted):
+            return
+        os.mkdir(after)
+        copy_out(staged.volume, after)
+        left = sorted(key for key, _node in set(_values(nodes(after))) ^ set(_values(wanted)))
+    if left:
+        raise TargetError(f"Changes to {staged.volume.label} could not be written completely: {', '.join(left[:5])}. "
+                          "FAT may be full, or cannot hold such names.")
+
+
+def nodes(folder):
+    """All files and folders beneath `folder`, as a dict from the name as FAT compares it to a Node."""
+    found = {}
+    for place, folders, files in os.walk(folder):
+        for name in folders + files:
+            path = os.path.join(place, name)
+            mode = os.lstat(path).st_mode
+            relative = os.path.relpath(path, folder)
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise TargetError(f"{path} is no regular file; FAT cannot hold it.")
+            node = Node(relative, stat.S_ISDIR(mode), "" if stat.S_ISDIR(mode) else _digest(path))
+            known = found.get(relative.lower())
+            if known and not (known.is_folder and node.is_folder):
+                raise TargetError(f"{path} and {known.path} have the same name in FAT, which knows no upper and lower case.")
+            found.setdefault(relative.lower(), node)
+    return found
+
+
+def _change(staged, before, wanted):
+    """Deletes first: that frees the room that the rest may need. Returns whether anything was changed."""
+    gone = {key for key in before if key not in wanted or before[key].is_folder != wanted[key].is_folder}
+    tops = [key for key in gone if os.path.dirname(key) not in gone]
+    new = [key for key in sorted(wanted) if key in gone or key not in before or before[key].digest != wanted[key].digest]
+    for key in tops:
+        _run(staged.volume, ["mdeltree", "::/" + re.sub(r"([\[\]*?\\])", r"\\\1", before[key].path)])
+    for key in new:
+        node = wanted[key]
+        if node.is_folder:
+            _run(staged.volume, ["mmd", "-D", "s", "::/" + node.path])
+        else:
+            _run(staged.volume, ["mcopy", "-o", "-m", "-Q", os.path.join(staged.folder, node.path), "::/" + node.path])
+    return bool(tops or new)
+
+
+def _values(found):
+    return [(key, (node.is_folder, node.digest)) for key, node in found.items()]
+
+
+def _digest(path):
+    total = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for piece in iter(lambda: stream.read(1 << 20), b""):
+            total.update(piece)
+    return total.hexdigest()
+
+
+def _run(volume, command):
+    """One of the mtools on the volume; the disk is passed as a descriptor, so that no character of its path can mean something."""
+    descriptor = os.open(volume.path, os.O_RDONLY)
+    try:
+        image = f"/proc/self/fd/{descriptor}@@{volume.start}"
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "MTOOLSRC": os.devnull, "MTOOLS_SKIP_CHECK": "1"}
+        done = subprocess.run(command[:1] + ["-i", image] + command[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              pass_fds=(descriptor,), env=environment, check=False)
+    finally:
+        os.close(descriptor)
+    said = done.stderr.decode("utf-8", "replace").strip()
+    if done.returncode != 0:
+        raise TargetError(f"{command[0]} failed on {volume.label}: {' '.join(said.split())[-300:] or 'no reason given'}")
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Values of the recovery area: what is given, what is found on the disks, what is planned and what is mounted."""
+
+from typing import NamedTuple, Tuple
+
+from ..errors import TargetError
+from ..machine.model import Content, Disk
+
+
+class RestoredDisk(NamedTuple):
+    """A disk restored from an image."""
+    name: str               # the source's name of the disk, which the machine's own /dev/… paths use: "sda", "nvme0n1"
+    path: str               # raw file or block device on this worker
+    sector_size: int = 0    # bytes; 0: as the block device says, 512 for a file
+
+
+class Volume(NamedTuple):
+    """A partition, a whole disk without partitions, or (in the appliance) a logical volume or array, that holds `content`."""
+    disk: str                       # name of the disk, "" where a volume spans disks
+    partition: int                  # 0: not a partition
+    path: str                       # file or block device of the disk
+    start: int                      # bytes from the start of the disk
+    size: int                       # bytes
+    content: Content
+    uuid: str = ""                  # PARTUUID
+    name: str = ""                  # PARTLABEL
+    device: str = ""                # its name inside the appliance: "/dev/vg0/root"
+    aliases: Tuple[str, ...] = ()   # further names that the machine itself uses: "/dev/mapper/vg0-root"
+
+    @property
+    def label(self):
+        """What messages call it: "sda2", "nvme0n1p2", "/dev/vg0/root"."""
+        return partition_name(self.disk, self.partition) if self.disk else self.device
+
+
+class PlannedMount(NamedTuple):
+    path: str                       # mount point as fstab says it, without dots and double slashes
+    volume: Volume
+    options: Tuple[str, ...]        # the ones that matter for us: subvol=… and subvolid=… of btrfs
+    read_only: bool
+    required: bool                  # the recovery image is incomplete, and useless for fix-ups, without it
+
+
+class Missing(NamedTuple):
+    """An entry of fstab that is not mounted although it belongs to the machine."""
+    spec: str
+    path: str
+    reason: str
+
+
+class MountedVolume(NamedTuple):
+    device: str                     # name of the disk, or of the logical volume
+    partition: int                  # 0: not a partition
+    path: str                       # where it lies inside the root, free of symbolic links
+    type: str                       # ext4 xfs btrfs vfat …
+    backend: str                    # kernel fuse mtools guestfs
+    read_only: bool = False
+
+
+class MountedRoot(NamedTuple):
+    root: str                       # the mount point on this worker
+    mounts: Tuple[MountedVolume, ...]
+    missing: Tuple[Missing, ...]
+    disks: Tuple[Disk, ...]
+    backend: str                    # kernel fuse mtools guestfs, or several joined by "+"
+    read_only: bool = False
+
+
+class CannotMount(TargetError):
+    """One backend cannot mount one volume; the message says why. The next backend may."""
+
+
+def partition_name(disk, number):
+    """The kernel's name of a partition: a "p" stands between where the disk's name ends with a digit. `number` 0 is the disk."""
+    if not number:
+        return disk
+    return f"{disk}p{number}" if disk[-1:].isdigit() else f"{disk}{number}"
