@@ -14,7 +14,7 @@ description:
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
 requirements:
-  - for checks of kind V(sql) a database driver on the host that runs the checks, C(psycopg2) or the program C(psql) for PostgreSQL, C(PyMySQL) for MySQL
+  - for checks of kind V(sql) on PostgreSQL C(psycopg), C(psycopg2) or the program C(psql), on MySQL C(PyMySQL)
   - for O(checks[].json_query) the Python package C(jmespath)
   - for O(checks[].kind=ssh) with O(checks[].command) the program C(ssh)
 attributes:
@@ -52,7 +52,8 @@ options:
         type: str
       kind:
         description:
-          - V(console) waits for O(checks[].pattern) on the serial console. With O(checks[].user) it then logs in, and runs O(checks[].command).
+          - V(console) waits for O(checks[].pattern) on the serial console. With O(checks[].user) it then logs in and runs
+            O(checks[].command).
           - V(tcp) connects to O(checks[].port). With O(checks[].regex) it also matches what the server sends.
           - V(http) requests a page. Redirections are not followed, as they may lead to production.
           - V(sql) runs O(checks[].query) in a read-only session and compares its result.

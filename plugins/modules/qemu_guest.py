@@ -11,8 +11,8 @@ description:
   - Starts, stops and removes one QEMU guest that boots restored disks.
   - KVM is used only where a trial start of a small guest shows that it works, else QEMU emulates the processor.
   - The guest stays when the task has ended, but never longer than O(lifetime). A watcher ends it then, whatever happened to its starter.
-  - By default the guest's network is isolated. It reaches nothing outside of its own QEMU process, and this host reaches it only through the
-    forwarded ports, on loopback.
+  - By default the guest's network is isolated. It reaches nothing outside of its own QEMU process, and this host reaches it only through
+    the forwarded ports, on loopback.
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
 requirements:
@@ -31,7 +31,7 @@ options:
     description:
       - V(started) starts the guest, unless exactly this guest runs already.
       - V(stopped) asks the guest to shut down by its power button and takes it down after O(shutdown_timeout).
-      - V(absent) does the same, then removes all files of the guest from O(run_dir) and proves that nothing is left. Disks are never removed.
+      - V(absent) does the same, then removes all files of the guest from O(run_dir) and proves that nothing is left. Disks stay.
     type: str
     choices: [started, stopped, absent]
     default: started
@@ -156,7 +156,8 @@ options:
     default: 60
   screenshot:
     description:
-      - File into which a picture of the guest's screen is written as PNG. With O(state=stopped) and O(state=absent) it is taken before the guest ends.
+      - File into which a picture of the guest's screen is written as PNG.
+      - With O(state=stopped) and O(state=absent) it is taken before the guest ends.
       - A picture does not count as a change.
     type: path
 """

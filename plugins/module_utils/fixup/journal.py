@@ -79,7 +79,28 @@ def read(tree, number: int) -> Dict[str, Any]:
         raise FixupError(f"The journal {path} cannot be read, so its changes cannot be undone: {error}")
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise FixupError(f"The journal {path} has a format that this version does not know.")
+    if not _is_sound(data):
+        raise FixupError(f"The journal {path} is damaged, so its changes cannot be undone. Restore the image again.")
     return data
+
+
+def _is_sound(data):
+    """Whether it has the form that `undo` relies on: the image, and so its journal, may come from anywhere."""
+    def has(value, **types):
+        return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in types.items())
+
+    def status(value):
+        return value is None or has(value, mode=int, uid=int, gid=int, atime=int, mtime=int, xattrs=dict) and len(value) == 6
+
+    return (
+        has(data, state=str, entries=list, made=list, folders=list)
+        and all(
+            has(entry, path=str, kind=str, original=(str, type(None)), size_before=int, sha256_before=str, sha256_after=str) and status(entry.get("status"))
+            and "/" not in (entry["original"] or "")
+            for entry in data["entries"])
+        and all(isinstance(path, str) for path in data["made"])
+        and all(has(folder, path=str, atime=int, mtime=int) for folder in data["folders"])
+    )
 
 
 def begin(tree, plan: Plan, wanted: Sequence[Edit]) -> int:

@@ -9,11 +9,12 @@
 runs per chunk on a pool of threads; pages are stored as they fill, the manifest last. Nothing is locked against other captures.
 """
 
+import json
 import threading
 import time
 from typing import Callable, Iterator, NamedTuple, Optional, Sequence
 
-from ..errors import DamagedObjectError, RepositoryError, SourceError
+from ..errors import DamagedObjectError, SourceError
 from ..repository.repository import Repository
 from .codec import new_compressor
 from .envelope import CHUNK, NO_KEY_ID, OVERHEAD, Sealer
@@ -48,6 +49,7 @@ def capture_image(repository: Repository, machine_name: str, machine: dict, disk
     case there is no image, and what was stored so far is found again by the next capture.
     """
     _check(disks, consistency)
+    json.dumps((machine, evidence, [disk.map for disk in disks]))    # what no manifest can hold is told now, not after hours
     started = time.time()
     monotonic = time.monotonic()
     warnings = []

@@ -32,29 +32,28 @@ class Writer:
 
     def write(self, data, offset: int) -> None:
         view = memoryview(data)
-        whole = len(view) - len(view) % _ALIGNMENT if self._direct >= 0 and offset % _ALIGNMENT == 0 else 0
-        if whole and not self._write_direct(view[:whole], offset):
-            whole = 0
-        while whole < len(view):
-            whole += os.pwrite(self._fd, view[whole:], offset + whole)
+        done = self._write_direct(view[:len(view) - len(view) % _ALIGNMENT], offset)
+        while done < len(view):
+            done += os.pwrite(self._fd, view[done:], offset + done)
 
-    def _write_direct(self, view: memoryview, offset: int) -> bool:
-        """False: nothing was written, this file system cannot do it."""
+    def _write_direct(self, view: memoryview, offset: int) -> int:
+        """Write what O_DIRECT can; how much that was, from the start."""
+        if self._direct < 0 or offset % _ALIGNMENT:
+            return 0
         buffer = getattr(self._local, "buffer", None)
         if buffer is None or len(buffer) < len(view):
-            buffer = self._local.buffer = mmap.mmap(-1, len(view))       # page-aligned
+            buffer = self._local.buffer = mmap.mmap(-1, max(len(view), _ALIGNMENT))      # page-aligned
         buffer[:len(view)] = view
         aligned = memoryview(buffer)
         done = 0
-        while done < len(view):
+        while done < len(view) and done % _ALIGNMENT == 0:
             try:
-                written = os.pwrite(self._direct, aligned[done:len(view)], offset + done)
+                done += os.pwrite(self._direct, aligned[done:len(view)], offset + done)
             except OSError as error:
-                if error.errno != errno.EINVAL or done:
+                if error.errno != errno.EINVAL:
                     raise
-                return False
-            done += written
-        return True
+                break                # a file system that takes the flag but not the write
+        return done
 
     def close(self) -> None:
         if self._direct >= 0:

@@ -123,9 +123,12 @@ def _folder(machine: str) -> str:
 
 def write_manifest(repository: Repository, manifest: Manifest) -> bool:
     """Commit: durable on return. False: there is an image of that id."""
+    plain = _encode(manifest)
+    if len(plain) > MAX_MANIFEST_SIZE:
+        raise RepositoryError(f"The manifest would be larger ({len(plain)} bytes) than a reader accepts. Use a repository with larger chunks.")
     sealer = Sealer(MANIFEST, repository, repository.manifest_key, NO_KEY_ID, Zlib())
     image_id = manifest.info.id
-    return repository.store.put_new(object_name(image_id), sealer.seal(image_id.encode("utf-8"), _encode(manifest)))
+    return repository.store.put_new(object_name(image_id), sealer.seal(image_id.encode("utf-8"), plain))
 
 
 def read_manifest(repository: Repository, image_id: str) -> Manifest:

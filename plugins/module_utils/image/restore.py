@@ -50,6 +50,7 @@ def restore_image(repository: Repository, image_id: str, targets: Dict[str, str]
                   overwrite: bool = False) -> RestoreResult:
     """Restore the disks named in `targets` (disk name -> path of a raw file to make, or of a block device).
 
+    An existing file is refused unless `overwrite` is set; a device that is in use or too small always.
     A file appears under its name only when it is complete and durable; until then, and after a failure, it is `<path>.partial`.
     Raises RepositoryError (DamagedObjectError for stored data that is missing or altered; nothing of that chunk is written),
     KeyAccessError (the key may not read), TargetError, CancelledError.

@@ -90,6 +90,8 @@ def parse_initramfs(stream, name: str, wanted: Optional[Callable[[str], bool]] =
     while position < end:
         try:
             segment = _read_segment(stream, position, end, root, limit)
+        except MachineError as error:
+            raise MachineError(f"{name} cannot be read: {error}")
         except cpio.CpioError as error:
             raise MachineError(f"{name} is damaged or no initramfs: in the archive at offset {position}, {error}.")
         except unpack.ERRORS as error:

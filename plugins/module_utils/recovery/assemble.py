@@ -2,27 +2,18 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From restored disks to an assembled root: what lies on them, where the root is, and all that its fstab mounts.
+"""From volumes to an assembled root: where the root is, and all that its fstab mounts.
 
-The way is the same for mounts on this worker (`LocalHands`) and inside an appliance (`backends.guestfs.ApplianceHands`); the hands differ.
+The way is the same for mounts on this worker (`local.LocalHands`) and inside an appliance (`backends.guestfs.ApplianceHands`); only the
+hands differ: `volumes`, `can_hold_root`, `roots_on`, `mount`, `resolve`, `fstab`, `finish`.
 """
 
-import contextlib
-import os
 from typing import NamedTuple, Tuple
 
 from ..errors import MachineError, TargetError
 from ..machine.fstab import parse_fstab
-from ..machine.tree import Tree
-from . import syscalls
-from .backends import fuse, kernel, mtools
 from .model import CannotMount, Missing, MountedVolume, PlannedMount
-from .plan import plan_mounts
-from .session import Place
-
-LOCAL_BACKENDS = {"auto": (kernel, fuse, mtools), "kernel": (kernel,), "fuse": (fuse, mtools)}
-CONTAINERS = ("lvm2", "luks", "md")
-_ROOT_KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
+from .plan import clean_path, plan_mounts
 
 
 class NotReachable(TargetError):
@@ -97,63 +88,4 @@ def _required(missing, containers):
 
 
 def _spec_of(entries, path):
-    from .plan import clean_path
     return next((entry.spec for entry in entries if clean_path(entry.path) == path), "")
-
-
-class LocalHands:
-    """Assembles a machine with mounts on this worker, below `folder`."""
-
-    def __init__(self, session, looking, volumes, folder, backends):
-        self._session = session
-        self._looking = looking     # a second session that never writes, for the search
-        self._folder = folder
-        self._backends = backends
-        self.volumes = volumes
-
-    def can_hold_root(self, volume):
-        return volume.content.kind in _ROOT_KINDS
-
-    def roots_on(self, volume):
-        """The subvolumes of `volume` that hold a root, "" for the default one. Raises CannotMount."""
-        with self._looking_at(volume, ()):
-            tree = Tree(self._folder)
-            if is_root(tree, "/"):
-                return [""]
-        if volume.content.kind != "btrfs":
-            return []
-        with self._looking_at(volume, ("subvolid=5",)):
-            tree = Tree(self._folder)
-            return [name for name in tree.listdir("/") if tree.isdir("/" + name) and not tree.islink("/" + name) and is_root(Tree(tree.host_path("/" + name)), "/")]
-
-    def mount(self, planned, path):
-        """Mounts at `path`, free of symbolic links. Raises CannotMount."""
-        with self._place(path) as place:
-            return self._mount(self._session, planned, path, place)
-
-    def resolve(self, path):
-        tree = Tree(self._folder)
-        found = tree.resolve(path)
-        if not tree.isdir(found):
-            raise MachineError(f"its mount point {path} is not a folder")
-        return found
-
-    def fstab(self):
-        tree = Tree(self._folder)
-        return tree.read_text("/etc/fstab") if tree.exists("/etc/fstab") else ""
-
-    def finish(self, folder):
-        """All is mounted already."""
-
-    @contextlib.contextmanager
-    def _place(self, path):
-        if path == "/":
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                yield Place(descriptor, self._folder)
-            finally:
-                os.close(descriptor)
-        else:
-            tree = Tree(self._folder)
-            with tree.directory(path) as descriptor:
-                yield Place(descriptor, self._folder.rstrip("/") + path)

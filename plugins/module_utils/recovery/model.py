@@ -9,12 +9,16 @@ from typing import NamedTuple, Tuple
 from ..errors import TargetError
 from ..machine.model import Content, Disk
 
+ROOT_KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs")   # file systems that the root of a Linux machine may be
+CONTAINERS = ("lvm2", "luks", "md")                     # what hides volumes inside
+
 
 class RestoredDisk(NamedTuple):
     """A disk restored from an image."""
     name: str               # the source's name of the disk, which the machine's own /dev/… paths use: "sda", "nvme0n1"
     path: str               # raw file or block device on this worker
     sector_size: int = 0    # bytes; 0: as the block device says, 512 for a file
+    size: int = 0           # bytes that it must have, a block device at least; 0: whatever it has
 
 
 class Volume(NamedTuple):

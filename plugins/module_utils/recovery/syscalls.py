@@ -9,8 +9,10 @@ the moment its path was resolved and the mount; and no helper program, fstab or 
 """
 
 import ctypes
+import errno
 import os
 import re
+import time
 from typing import NamedTuple, Tuple
 
 # linux/mount.h
@@ -58,6 +60,34 @@ def unmount(path, flags=UMOUNT_NOFOLLOW):
     if _libc.umount2(os.fsencode(path), ctypes.c_int(flags)) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)
+
+
+def unmount_below(path, patience):
+    """Unmounts what lies at and beneath `path`, last mounted first, and tries again for `patience` seconds while something is in use.
+
+    Returns the OSError that remained, its filename the mount point; None if all went.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            for entry in reversed(mounts_below(path)):
+                unmount(entry.path)
+            return None
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                return error
+        time.sleep(0.1)
+
+
+def flush(path):
+    """Writes a mounted file system to its disk: syncfs(2)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if _libc.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), path)
+    finally:
+        os.close(descriptor)
 
 
 def mounts():

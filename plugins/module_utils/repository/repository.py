@@ -16,8 +16,8 @@ from ..errors import DamagedObjectError, KeyAccessError, RepositoryError
 from . import datakey
 from .crypto import KEY_SIZE, AuthenticationError, hkdf, new_private_key, public_key, require_cryptography
 from .datakey import DataKey
-from .keys import CaptureCredential, Key, KeyFile, NoKey, Passphrase, Secrets, read_credential, write_credential
-from .slots import add_slot, open_slots
+from .keys import CaptureCredential, Key, NoKey, Secrets, read_credential, write_credential
+from .slots import add_slot, check_new_key, open_slots
 from .store import ObjectStore
 
 FORMAT_VERSION = 1
@@ -138,8 +138,8 @@ def init_repository(store: ObjectStore, key: Key, chunk_size: int = DEFAULT_CHUN
     if chunk_size & (chunk_size - 1) or not MIN_CHUNK_SIZE <= chunk_size <= MAX_CHUNK_SIZE:
         raise RepositoryError("The chunk size must be a power of two from {0} to {1} bytes, not {2}.".format(
             MIN_CHUNK_SIZE, MAX_CHUNK_SIZE, chunk_size))
-    if encrypted and not isinstance(key, (Passphrase, KeyFile)):
-        raise KeyAccessError("An encrypted repository is created with a passphrase or a key file.")
+    if encrypted:
+        check_new_key(key)
     if not encrypted and not isinstance(key, NoKey):
         raise KeyAccessError("An unencrypted repository takes no key: leave the key out, or let the repository be encrypted.")
     store.create()
@@ -216,7 +216,7 @@ def _read_root(store: ObjectStore) -> dict:
         version = root["format_version"]
         if root["kind"] != "agnostic.recovery repository" or not isinstance(version, int):
             raise damaged
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise damaged
     if version > FORMAT_VERSION:
         raise RepositoryError("The repository at {0} has format version {1}; this version of agnostic.recovery reads up to {2}. "

@@ -49,7 +49,7 @@ def add_slot(store: ObjectStore, repository_id: str, secrets: Secrets, key, labe
     """
     if not secrets.private_keys:
         raise KeyAccessError("Only who can read the repository can give access to it: the capture credential cannot.")
-    _check_key(key)
+    check_new_key(key)
     fields = {"format_version": _VERSION, "repository": repository_id, "label": label, "created": created,
               "salt": _text(os.urandom(32)), "nonce": _text(os.urandom(NONCE_SIZE))}
     fields.update(_choose_kdf(key, kdf))
@@ -128,11 +128,12 @@ def _read(store: ObjectStore, name: str) -> dict:
         if not isinstance(fields, dict) or fields.pop("checksum", "") != _checksum(fields):
             raise ValueError("its checksum does not match")
         return fields
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedObjectError("The key slot {0} is damaged ({1}).".format(name, error))
 
 
-def _check_key(key) -> None:
+def check_new_key(key) -> None:
+    """Raise KeyAccessError when `key` cannot be given a slot."""
     if isinstance(key, Passphrase) and not key.text:
         raise KeyAccessError("The passphrase is empty.")
     if isinstance(key, KeyFile) and len(key.data) < _MIN_KEY_FILE:

@@ -70,8 +70,9 @@ def attempt_ssh(check, target, deadline):
     if not shutil.which("ssh"):
         raise TargetError("The program ssh is missing on this host: install openssh-client (Debian, Ubuntu) or openssh-clients.")
     # The machine has a new address here, so its host key cannot be known under it.
+    seconds = max(1, int(_attempt_time(deadline)))
     arguments = ["ssh", "-p", str(port), "-l", check["user"] or "root", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
-                 "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", f"ConnectTimeout={max(1, int(_attempt_time(deadline)))}"]
+                 "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", f"ConnectTimeout={seconds}"]
     arguments += ["-i", check["key_file"], "-o", "IdentitiesOnly=yes"] if check["key_file"] else []
     return run_program(arguments + ["--", host, check["command"]], check, deadline)
 

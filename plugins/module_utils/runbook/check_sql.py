@@ -78,8 +78,8 @@ def _query_mysql(check, endpoint, seconds):
     except ImportError:
         raise TargetError("A MySQL check needs the Python package PyMySQL on this host (Debian: python3-pymysql).")
     return _query_driver(
-        pymysql, check["query"], host=endpoint[0], port=endpoint[1], user=check["user"], password=check["password"], database=check["database"] or None,
-        connect_timeout=seconds, read_timeout=seconds, init_command="SET SESSION TRANSACTION READ ONLY")
+        pymysql, check["query"], host=endpoint[0], port=endpoint[1], user=check["user"], password=check["password"],
+        database=check["database"] or None, connect_timeout=seconds, read_timeout=seconds, init_command="SET SESSION TRANSACTION READ ONLY")
 
 
 def _query_driver(driver, query, **connection_arguments):

@@ -4,8 +4,8 @@
 
 """Checks: proofs that a recovered machine serves.
 
-A check is a dictionary: `name`, `kind`, `timeout` and `interval` (seconds), `required`, and the keys of its kind. Each is tried until it passes, its time
-is over, or trying on is pointless: it is wrong itself, the guest has ended, or has given up booting.
+A check is a dictionary: `name`, `kind`, `timeout` and `interval` (seconds), `required`, and the keys of its kind. Each is tried until it
+passes, its time is over, or trying on is pointless: it is wrong itself, the guest has ended, or has given up booting.
 """
 
 import os
@@ -48,7 +48,8 @@ _TEXT = {"contains": (), "regex": ""}
 KINDS = {
     "console": Kind(attempt_console, (), dict(_TEXT, pattern="", user="", password="", command="")),
     "tcp": Kind(attempt_tcp, ("port",), {"send": "", "regex": ""}),
-    "http": Kind(attempt_http, (), dict(_TEXT, port=80, path="/", host="", status=200, tls=False, verify_tls=True, json_query="", json_value=None)),
+    "http": Kind(attempt_http, (), dict(
+        _TEXT, port=80, path="/", host="", status=200, tls=False, verify_tls=True, json_query="", json_value=None)),
     "sql": Kind(attempt_sql, ("user", "query"),
                 {"engine": "postgresql", "port": 0, "password": "", "database": "", "rows": None, "value": None, "row_count": None}),
     "ssh": Kind(attempt_ssh, (), dict(_TEXT, port=22, user="", key_file="", command="")),
@@ -61,7 +62,8 @@ def complete_check(check):
     given = {key: value for key, value in check.items() if value is not None}
     kind = KINDS.get(given.get("kind"))
     if kind is None:
-        raise TargetError(f"Check {given.get('name', '')!r} has kind {given.get('kind')!r}, which is not one of {', '.join(sorted(KINDS))}.")
+        name, wrong = given.get("name", ""), given.get("kind")
+        raise TargetError(f"Check {name!r} has kind {wrong!r}, which is not one of {', '.join(sorted(KINDS))}.")
     name = given.setdefault("name", given["kind"])
     missing = [key for key in kind.needs if key not in given]
     if missing:

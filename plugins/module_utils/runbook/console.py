@@ -4,8 +4,8 @@
 
 """A dialog with a machine over its serial console: log in as a person would, run a command, log out.
 
-Made for slow, noisy consoles: kernel messages may stand between any two characters of a dialogue, shells send escape codes, logins take minutes
-under emulation. Only one client can hold the console at a time; a lock file keeps others of ours waiting.
+Made for slow, noisy consoles: kernel messages may stand between any two characters of a dialogue, shells send escape codes, logins take
+minutes under emulation. Only one client can hold the console at a time; a lock file keeps others of ours waiting.
 """
 
 import contextlib
@@ -78,9 +78,10 @@ class Dialog:
         """
         expressions = [re.compile(pattern, re.MULTILINE) for pattern in patterns]
         while True:
-            found = [(match.start(), index, match) for index, match in enumerate(expression.search(self._text) for expression in expressions) if match]
+            matches = [(index, expression.search(self._text)) for index, expression in enumerate(expressions)]
+            found = [(index, match) for index, match in matches if match]
             if found:
-                _start, index, match = min(found, key=lambda item: item[:2])
+                index, match = min(found, key=lambda item: (item[1].start(), item[0]))
                 self._text = self._text[match.end():]
                 return index, match
             left = deadline - time.monotonic()
@@ -125,8 +126,8 @@ class Dialog:
     def _settle(self, user, prompt, deadline):
         """Proves that a shell listens, and turns off what would garble its output.
 
-        A shell's prompt may drown in kernel messages, so it is only a hint to ask soon. What is typed before the shell listens can be lost, so asking is
-        repeated. Markers are sent in two parts: their echo never matches.
+        A shell's prompt may drown in kernel messages, so it is only a hint to ask soon. What is typed before the shell listens can be lost, so
+        asking is repeated. Markers are sent in two parts: their echo never matches.
         """
         token = uuid.uuid4().hex[:8]
         until = _step(deadline)

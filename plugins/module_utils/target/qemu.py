@@ -4,9 +4,9 @@
 
 """Starts, finds, stops and removes QEMU guests.
 
-A guest belongs to its run directory: QEMU's working directory is that directory, and this is also how a guest's process is recognised, so that a
-process id that was used again is never mistaken for it. Nothing here stays running but QEMU and a `timeout` above it, which ends the guest when its
-lifetime has passed, also when everything that knew of it is gone.
+A guest belongs to its run directory: QEMU's working directory is that directory, and this is also how a guest's process is recognised, so
+that a process id that was used again is never mistaken for it. Nothing here stays running but QEMU and a `timeout` above it, which ends the
+guest when its lifetime has passed, also when everything that knew of it is gone.
 """
 
 import contextlib
@@ -163,8 +163,8 @@ def _start(guest, program):
     for _attempt in range(_PORT_ATTEMPTS):
         ready = _with_ports(guest)
         began = int(time.time())
-        running = RunningGuest(guest.name, guest.run_dir, 0, accel, reason, tuple(forward for nic in ready.nics for forward in nic.forwards),
-                               began, began + guest.lifetime)
+        forwards = tuple(forward for nic in ready.nics for forward in nic.forwards)
+        running = RunningGuest(guest.name, guest.run_dir, 0, accel, reason, forwards, began, began + guest.lifetime)
         _write_state(guest.run_dir, _State(guest, running))
         arguments = command.build_command(ready, able.program, accel, SANDBOX if able.sandbox else "", firmware)
         problem = _launch(guest, arguments)
@@ -226,7 +226,8 @@ def _explain(guest, text):
 
 def _choose_accelerator(guest, able):
     if guest.accel == "kvm" and not able.kvm:
-        raise TargetError(f"Guest {guest.name!r} asks for KVM, which does not work on this host: {able.kvm_reason}. Allow emulation with accel auto.")
+        raise TargetError(f"Guest {guest.name!r} asks for KVM, which does not work on this host: {able.kvm_reason}. "
+                          "Allow emulation with accel auto.")
     if guest.accel == "tcg":
         return "tcg", "asked for"
     return ("kvm" if able.kvm else "tcg"), able.kvm_reason
@@ -332,8 +333,8 @@ def _locked(run_dir):
 
 
 def _own_files(run_dir):
-    names = {STATE_FILE, command.PID_FILE, command.LOG_FILE, command.CONSOLE_LOG, command.QMP_SOCKET, command.SERIAL_SOCKET, command.CONSOLE_LOCK,
-             command.UEFI_VARIABLES}
+    names = {STATE_FILE, command.PID_FILE, command.LOG_FILE, command.CONSOLE_LOG, command.CONSOLE_LOCK, command.QMP_SOCKET,
+             command.SERIAL_SOCKET, command.UEFI_VARIABLES}
     try:
         # vl.XXXXXX: QEMU's throw-away files of disks with `snapshot`
         return sorted(name for name in os.listdir(run_dir) if name in names or name.startswith("vl."))

@@ -116,7 +116,8 @@ def check_guest(guest):
             (disk.bus not in DISK_BUSES, f"disk bus {disk.bus!r} is not one of {', '.join(DISK_BUSES)}"),
             (disk.format not in DISK_FORMATS, f"disk format {disk.format!r} is not one of {', '.join(DISK_FORMATS)}"),
             (not os.path.isabs(disk.path), f"disk path {disk.path!r} must be absolute"),
-            (disk.bus == "ide" and guest.machine != "pc", f"machine type {guest.machine} has no IDE controller; use ahci, or machine type pc"),
+            (disk.bus == "ide" and guest.machine != "pc",
+             f"machine type {guest.machine} has no IDE controller; use ahci, or machine type pc"),
         ]
     for bus, limit in DISK_LIMITS.items():
         count = sum(1 for disk in guest.disks if disk.bus == bus)
@@ -143,7 +144,8 @@ def nic_addresses(nic):
         gateway = ipaddress.IPv4Address(nic.gateway) if nic.gateway else network[1]
         guest = ipaddress.IPv4Address(nic.address) if nic.address else network[15]
     except (ValueError, IndexError) as error:
-        raise TargetError(f"The guest's network {nic.network!r} (gateway {nic.gateway!r}, address {nic.address!r}) makes no sense: {error}.") from error
+        raise TargetError(f"The guest's network {nic.network!r} (gateway {nic.gateway!r}, address {nic.address!r}) makes no sense: "
+                          f"{error}.") from error
     edges = (network.network_address, network.broadcast_address)
     for what, address in (("gateway", gateway), ("guest's address", guest)):
         if address not in network or address in edges:
@@ -174,7 +176,8 @@ def build_command(guest, program, accel, sandbox="", firmware=None):
             "-drive", f"if=pflash,unit=1,format={firmware.variables_format},file={UEFI_VARIABLES}"]
     # A screen is always there: the picture of it is evidence, and guests without a serial console have no other.
     arguments += ["-display", "none", "-vga", "std"]
-    arguments += ["-chardev", f"socket,id=serial0,path={SERIAL_SOCKET},server=on,wait=off,logfile={CONSOLE_LOG}", "-serial", "chardev:serial0"]
+    serial = f"socket,id=serial0,path={SERIAL_SOCKET},server=on,wait=off,logfile={CONSOLE_LOG}"
+    arguments += ["-chardev", serial, "-serial", "chardev:serial0"]
     arguments += ["-chardev", f"socket,id=qmp0,path={QMP_SOCKET},server=on,wait=off", "-mon", "chardev=qmp0,mode=control"]
     arguments += ["-pidfile", PID_FILE]
     return arguments + _disk_arguments(guest.disks) + _nic_arguments(guest.nics)
@@ -188,8 +191,8 @@ def _disk_arguments(disks):
         seen[disk.bus] = number + 1
         drive = f"disk{index}"
         options = [
-            "if=none", f"id={drive}", f"format={disk.format}", f"file.driver={_file_driver(disk.path)}", f"file.filename={_quote(disk.path)}",
-            "discard=unmap"]
+            "if=none", f"id={drive}", f"format={disk.format}", "discard=unmap",
+            f"file.driver={_file_driver(disk.path)}", f"file.filename={_quote(disk.path)}"]
         options += ["read-only=on"] if disk.read_only else []
         options += ["snapshot=on"] if disk.snapshot else []
         arguments += ["-drive", ",".join(options)]

@@ -4,7 +4,8 @@
 
 """Finds a UEFI firmware build for QEMU by the descriptor files that distributions install.
 
-Descriptors: docs/interop/firmware.json in the QEMU sources. Files of the same name in /etc hide those in /usr/share; they are taken in name order.
+Descriptors: docs/interop/firmware.json in the QEMU sources. Files of the same name in /etc hide those in /usr/share; they are taken in name
+order.
 """
 
 import fnmatch
@@ -22,7 +23,7 @@ _MACHINES = {"pc": "pc-i440fx-0", "q35": "pc-q35-0"}
 
 
 def find_firmware(machine, directories=DESCRIPTOR_DIRECTORIES):
-    """The plain UEFI build for machine type `machine` ("pc" or "q35"). Returns Firmware; raises TargetError naming the package to install."""
+    """The plain UEFI build for machine type "pc" or "q35". Returns Firmware; raises TargetError naming the package to install."""
     for descriptor in _descriptors(directories):
         firmware = _match(descriptor, _MACHINES[machine])
         if firmware is not None:

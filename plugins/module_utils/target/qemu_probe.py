@@ -5,7 +5,8 @@
 """What this host's QEMU can do, found by trial.
 
 `/dev/kvm` is no promise: on some hosts it exists, guests start on it, and then crawl or hang (nested virtualisation that is switched off or
-emulated). So KVM is used only after a small boot program has done real work on it within a time limit. The verdict is kept until the host boots again.
+emulated). So KVM is used only after a small boot program has done real work on it within a time limit. The verdict is kept until the host
+boots again.
 """
 
 import json
@@ -25,8 +26,8 @@ TRIAL_SECONDS = 2.0
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _PROGRAMS = ("qemu-system-x86_64", "/usr/libexec/qemu-kvm")
 
-# A boot sector. Real mode -> protected mode -> long mode with paging (as every kernel does), then 2^25 turns of a loop that writes to memory, then
-# "K" on the first serial port. With KVM the loop takes some 20 ms; where the host emulates each instruction it takes many seconds.
+# A boot sector. Real mode -> protected mode -> long mode with paging (as every kernel does), then 2^25 turns of a loop that writes to memory,
+# then "K" on the first serial port. With KVM the loop takes some 20 ms; where the host emulates each instruction it takes many seconds.
 #
 #   cli; ax = ds = es = ss = 0; sp = 0x7c00; cld
 #   di = 0x1000; cx = 0x1800; rep stosw                       page tables: 0x1000 PML4, 0x2000 PDPT, 0x3000 PD
@@ -122,7 +123,8 @@ def _wait_for_byte(stream, wanted, deadline):
 
 def try_sandbox(program):
     """Tells whether this QEMU was built with, and this host allows, system call filtering."""
-    command = [program, "-sandbox", SANDBOX, "-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-S", "-qmp", "stdio"]
+    command = [program, "-sandbox", SANDBOX, "-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-S"]
+    command += ["-qmp", "stdio"]
     script = b'{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n'
     try:
         done = subprocess.run(command, input=script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=10, check=False)

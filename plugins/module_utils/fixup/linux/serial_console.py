@@ -34,7 +34,8 @@ def plan(situation: Situation, draft: Draft) -> None:
     device, _comma, speed = console.partition(",")
     for path, text, pattern in commandline.files(draft, commandline.ENTRIES):
         text = commandline.edited(text, pattern, lambda line: _with_console(line, console))
-        if pattern is commandline.GRUB2:
+        # Without its module GRUB would stop at an unknown command.
+        if pattern is commandline.GRUB2 and draft.glob(path.rpartition("/")[0] + "/*/serial.mod"):
             text = _with_grub_terminal(text, device, speed)
         draft.write_text(path, text, REASON)
     for path, text, pattern in commandline.files(draft, commandline.COMMON_SOURCES):

@@ -19,10 +19,9 @@ from ...errors import MachineError, TargetError
 from ...machine.model import Content
 from ...target import qemu_probe
 from .. import processes, syscalls
-from ..model import CannotMount, MountedVolume, Volume
+from ..model import ROOT_KINDS, CannotMount, MountedVolume, Volume
 
 NAME = "guestfs"
-ROOT_KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
 PACKAGES = ("libguestfs-tools with libguestfs-xfs and a kernel package (Debian, Ubuntu), libguestfs and guestfs-tools (Red Hat and its relatives), "
             "guestfs-tools (SUSE)")
 _SHUTDOWN_PATIENCE = 300.0  # seconds; the appliance writes back its cache
@@ -111,7 +110,7 @@ class Appliance:
 
 
 class ApplianceHands:
-    """Assembles a machine inside an appliance; the same interface as assemble.LocalHands."""
+    """Assembles a machine inside an appliance; the same interface as local.LocalHands."""
 
     def __init__(self, session, volumes, paths):
         self._session = session
@@ -149,8 +148,8 @@ class ApplianceHands:
             if self._appliance.says("is-dir", found):
                 return found
         except TargetError as error:
-            raise MachineError(f"{path}: {error}") from error
-        raise MachineError(f"{path} is not a folder.")
+            raise MachineError(f"its mount point cannot be used: {error}") from error
+        raise MachineError("its mount point is no folder")
 
     def fstab(self):
         if not self._appliance.says("is-file", "/etc/fstab", "followsymlinks:true"):

@@ -1,0 +1,202 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Mounts a machine from its restored disks, and unmounts it: the interface of this area.
+
+Only the given disks are ever looked at or mounted. Everything is mounted nosuid, nodev and noexec. A recovery image that is not read-only
+has its journals replayed, as at the machine's own next start; a read-only one leaves every byte of the disks as it is.
+"""
+
+import contextlib
+import os
+
+from ..errors import TargetError
+from . import syscalls
+from .assemble import NotReachable, assemble
+from .backends import guestfs
+from .layout import read_layouts, refuse_used, volumes_of
+from .local import LocalHands
+from .model import CONTAINERS, MountedRoot
+from .session import Session
+from .state import STATE_FOLDER, Record, State
+from .teardown import tear_down
+
+BACKENDS = ("auto", "kernel", "fuse", "guestfs")
+
+
+def mount_machine(disks, mount_point, backend="auto", read_only=False, root="", state_folder=STATE_FOLDER):
+    """Assembles a machine at `mount_point` and returns a MountedRoot. Mounted so already, it is returned as it is.
+
+    :param disks: RestoredDisk of each disk of the machine.
+    :param mount_point: an empty folder, made if it does not exist.
+    :param backend: "kernel", "fuse" (and mtools for FAT) or "guestfs"; "auto" takes for each file system the first that can mount it, and
+        guestfs for the whole machine where something needed lies inside LVM or MD.
+    :param read_only: nothing is written to the disks, not even the replay of a journal.
+    :param root: label of the volume with the root ("sda2", "/dev/vg0/root") where the disks hold several.
+
+    Raises TargetError; then nothing is mounted or attached.
+    """
+    state, wanted = _request(disks, mount_point, backend, read_only, root, state_folder)
+    with state.locked():
+        record = state.load()
+        if record and _is_complete(record):
+            return _already(record, wanted)
+        if record:
+            tear_down(state, record)
+        return _mount(state, wanted)
+
+
+def check_machine(disks, mount_point, backend="auto", read_only=False, root="", state_folder=STATE_FOLDER):
+    """What `mount_machine` can refuse without mounting. Returns the layouts of the disks, a tuple of machine.model.Disk. Raises TargetError."""
+    state, wanted = _request(disks, mount_point, backend, read_only, root, state_folder)
+    layouts = read_layouts(wanted.disks)
+    refuse_used(wanted.disks, read_only, state)
+    if not is_known(mount_point, state_folder):
+        _check_mount_point(wanted.mount_point)
+    return layouts
+
+
+def unmount_machine(mount_point, state_folder=STATE_FOLDER):
+    """Unmounts a machine, writes everything to its disks and detaches them. Returns whether there was something to do.
+
+    Works also where the process that mounted was killed at any moment. Raises TargetError if a process had to be cut off, a file system had
+    failed, or something could not be written: then the disks must not be started.
+    """
+    point = _absolute(mount_point)
+    state = State(point, state_folder)
+    with state.locked():
+        record = state.load()
+        if record is None:
+            if syscalls.mount_at(point):
+                raise TargetError(f"What is mounted at {point} was not mounted by us. Unmount it by hand.")
+            return False
+        tear_down(state, record)
+        return True
+
+
+def find_mounted(mount_point, state_folder=STATE_FOLDER):
+    """The MountedRoot at `mount_point`, or None if no machine is completely mounted there."""
+    record = State(_absolute(mount_point), state_folder).load()
+    return _result(record) if record and _is_complete(record) else None
+
+
+def is_known(mount_point, state_folder=STATE_FOLDER):
+    """Tells whether `unmount_machine` would find something to do: a machine, or what a killed process left of one."""
+    return State(_absolute(mount_point), state_folder).load() is not None
+
+
+@contextlib.contextmanager
+def mounted_machine(disks, mount_point, backend="auto", read_only=False, root="", state_folder=STATE_FOLDER):
+    """The same for a `with` block: unmounts on every way out of it."""
+    mounted = mount_machine(disks, mount_point, backend, read_only, root, state_folder)
+    try:
+        yield mounted
+    finally:
+        unmount_machine(mount_point, state_folder)
+
+
+def _request(disks, mount_point, backend, read_only, root, state_folder):
+    if backend not in BACKENDS:
+        raise TargetError(f"There is no backend {backend!r}, only {', '.join(BACKENDS)}.")
+    point = _absolute(mount_point)
+    return State(point, state_folder), Record(point, tuple(disk._replace(path=_absolute(disk.path)) for disk in disks), backend, read_only, root)
+
+
+def _mount(state, wanted):
+    layouts = read_layouts(wanted.disks)
+    refuse_used(wanted.disks, wanted.read_only, state)
+    _check_mount_point(wanted.mount_point)
+    record = wanted._replace(layouts=layouts, created=not os.path.lexists(wanted.mount_point))
+    try:
+        state.save(record)
+        if record.created:
+            os.makedirs(record.mount_point, mode=0o700)
+        record = _assemble(state, record, volumes_of(wanted.disks, layouts))
+        state.save(record)
+        return _result(record)
+    except BaseException:
+        # Not the record at hand: the one on disk knows how far it went.
+        with contextlib.suppress(TargetError):
+            tear_down(state, state.load() or record)
+        raise
+
+
+def _assemble(state, record, volumes):
+    """Chooses between this worker and the appliance. Returns the record of the mounted machine."""
+    containers = sorted({volume.content.kind for volume in volumes}.intersection(CONTAINERS))
+    if record.backend == "guestfs":
+        return _in_appliance(state, record, volumes, containers)
+    try:
+        done, assembly = _on_worker(state, record, volumes, containers)
+    except NotReachable as error:
+        if record.backend != "auto" or not (containers or guestfs.is_installed()):
+            raise
+        if not guestfs.is_installed():
+            raise TargetError(f"{error} For that, install {guestfs.PACKAGES} on the worker.") from error
+        return _again_in_appliance(state, record, volumes, containers)
+    hidden = assembly.unresolved and set(containers) - {"luks"}     # locked LUKS volumes stay closed to the appliance as well
+    if record.backend == "auto" and (hidden or assembly.unmountable) and guestfs.is_installed():
+        return _again_in_appliance(state, record, volumes, containers)
+    return done
+
+
+def _on_worker(state, record, volumes, containers):
+    with Session(state, record, record.read_only) as session, Session(state, record, True) as looking:
+        hands = LocalHands(session, looking, volumes, record.mount_point, record.backend)
+        assembly = assemble(hands, record.read_only, record.root, containers)
+        return _mounted(session.record, assembly), assembly
+
+
+def _again_in_appliance(state, record, volumes, containers):
+    """After the attempt on the worker is gone. The folder stays."""
+    tear_down(state, state.load()._replace(created=False))
+    state.save(record)
+    return _in_appliance(state, record, volumes, containers)
+
+
+def _in_appliance(state, record, volumes, containers):
+    with Session(state, record, record.read_only) as session:
+        hands = guestfs.ApplianceHands(session, volumes, [disk.path for disk in record.disks])
+        assembly = assemble(hands, record.read_only, record.root, containers)
+        hands.finish(record.mount_point)
+        return _mounted(session.record, assembly)
+
+
+def _mounted(record, assembly):
+    return record._replace(status="mounted", mounts=assembly.mounts, missing=assembly.missing)
+
+
+def _check_mount_point(point):
+    if not os.path.lexists(point):
+        return
+    if os.path.islink(point) or not os.path.isdir(point):
+        raise TargetError(f"{point} is not a folder. Name an empty folder to mount at, or one that does not exist.")
+    if syscalls.mount_at(point) or os.listdir(point):
+        raise TargetError(f"{point} is in use: something is mounted there, or lies in it. Name an empty folder to mount at.")
+
+
+def _is_complete(record):
+    """Tells whether all that the record names is still mounted."""
+    below = [entry.path for entry in syscalls.mounts_below(record.mount_point)]
+    inside = "guestfs" in [each.backend for each in record.mounts]      # one mount shows them all
+    paths = [record.mount_point + ("" if inside else each.path.rstrip("/")) for each in record.mounts]
+    return record.status == "mounted" and all(path in below for path in paths)
+
+
+def _already(record, wanted):
+    same = (record.disks, record.read_only, record.root) == (wanted.disks, wanted.read_only, wanted.root)
+    if not same or wanted.backend not in ("auto", record.backend):
+        raise TargetError(f"Another machine, or this one in another way, is mounted at {record.mount_point}. Unmount it first.")
+    return _result(record)
+
+
+def _result(record):
+    backends = sorted({each.backend for each in record.mounts})
+    return MountedRoot(record.mount_point, record.mounts, record.missing, record.layouts, "+".join(backends), record.read_only)
+
+
+def _absolute(path):
+    """Without symbolic links above its last part, so that one place has one name."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)

@@ -1,0 +1,242 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: run_journal
+short_description: Keeps the journal of a drill, failover or failback
+version_added: 1.0.0
+description:
+  - A run writes down what it does, what it measures and what it makes, in C(journal.jsonl) of its own directory.
+  - A resource is announced with O(state=resource) before it is created, and marked with O(state=gone) once it is shown gone. So tear-down
+    finds all that a run made, also when the run was killed.
+  - Each entry is on disk when the task has ended.
+  - M(agnostic.recovery.run_report) turns journals into evidence.
+author:
+  - the agnostic.recovery developers (@agnostic-recovery)
+attributes:
+  check_mode:
+    description: Can run in check mode and tell what it would change.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed, or would change, in diff mode.
+    support: none
+options:
+  state:
+    description:
+      - V(begin) makes the run's directory and begins its journal.
+      - V(event) notes that the step O(name) begins, ends, or happened.
+      - V(record) notes what a step measured.
+      - V(resource) announces something that will be created next.
+      - V(gone) notes that it is gone again, with the proof.
+      - V(end) ends the journal.
+      - V(list) changes nothing and returns the resources.
+    type: str
+    required: true
+    choices: [begin, event, record, resource, gone, end, list]
+  run_dir:
+    description: Directory of the run. Needed unless O(root) is given with O(state=begin).
+    type: path
+  root:
+    description: With O(state=begin), the directory under which a directory named by the run's id is made.
+    type: path
+  kind:
+    description:
+      - With O(state=begin) the kind of run, such as V(drill).
+      - With O(state=resource) and O(state=gone) the kind of resource, such as V(qemu_guest).
+    type: str
+  run_id:
+    description: With O(state=begin), the run's id. A new one is made by default.
+    type: str
+  id:
+    description: With O(state=resource) and O(state=gone), what tells the resource from others of its kind, such as a path.
+    type: str
+  attributes:
+    description:
+      - With O(state=resource), what tear-down must know.
+      - With O(state=begin) they are C(title), C(disaster) (time of the disaster, such as C(2026-11-22T01:02:03Z), from which RTO and RPO
+        are counted then) and C(expect_failure) (the run proves that a machine does not come up).
+    type: dict
+    default: {}
+  machine:
+    description: Machine that the entry is about. Empty for the run as a whole.
+    type: str
+    default: ''
+  name:
+    description: With O(state=event), the step.
+    type: str
+  phase:
+    description: With O(state=event), whether the step begins, ends, or is a point in time.
+    type: str
+    choices: [begin, end, point]
+    default: point
+  status:
+    description: With O(state=event) and O(state=end), how it went.
+    type: str
+    choices: [ok, failed]
+    default: ok
+  detail:
+    description: With O(state=event) and O(state=end), more about it.
+    type: str
+    default: ''
+  section:
+    description: With O(state=record), what was measured.
+    type: str
+    choices: [image, restore, fixup, target, checks, screenshot, console, warning, versions]
+  data:
+    description:
+      - With O(state=record), the measurement, as the module that made it returned it.
+      - A screenshot has C(file) and C(caption).
+    type: raw
+  proof:
+    description: With O(state=gone), how it was shown, one sentence each.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Begin the run
+  agnostic.recovery.run_journal:
+    state: begin
+    root: /var/lib/agnostic.recovery/runs
+    kind: drill
+    attributes:
+      title: Drill of the first image
+  register: run
+
+- name: Announce the guest
+  agnostic.recovery.run_journal:
+    run_dir: "{{ run.run_dir }}"
+    state: resource
+    kind: qemu_guest
+    id: "{{ run.run_dir }}/shop"
+    machine: shop
+
+- name: Note that the guest is gone
+  agnostic.recovery.run_journal:
+    run_dir: "{{ run.run_dir }}"
+    state: gone
+    kind: qemu_guest
+    id: "{{ run.run_dir }}/shop"
+    proof: "{{ removed.proofs }}"
+
+- name: What is left to tear down
+  agnostic.recovery.run_journal:
+    run_dir: "{{ run.run_dir }}"
+    state: list
+  register: journal
+"""
+
+RETURN = r"""
+run_dir:
+  description: Directory of the run.
+  returned: always
+  type: str
+run_id:
+  description: Id of the run.
+  returned: with O(state=begin) and O(state=list)
+  type: str
+  sample: drill-20261122T010203Z-4f2a
+resources:
+  description: All resources of the run, with C(kind), C(id), C(machine), C(attributes), C(created), C(gone) and C(proof).
+  returned: with O(state=list)
+  type: list
+  elements: dict
+teardown:
+  description: Those that are not shown gone, in the order in which to remove them.
+  returned: with O(state=list)
+  type: list
+  elements: dict
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.errors import RecoveryError
+from ..module_utils.runbook.evidence import SECTIONS
+from ..module_utils.runbook.journal import Journal, new_run_id, open_resources, read_journal, resources
+
+
+def begin(parameters, check_mode):
+    run_id = parameters["run_id"] or new_run_id(parameters["kind"])
+    run_dir = parameters["run_dir"] or os.path.join(parameters["root"], run_id)
+    if not check_mode:
+        Journal(run_dir).begin(run_id, parameters["kind"], parameters["attributes"])
+    return dict(changed=True, run_id=run_id, run_dir=run_dir)
+
+
+def show(run_dir):
+    entries = read_journal(run_dir)
+    run_id = next((entry["run"] for entry in entries if entry["type"] == "begin"), "")
+    return dict(changed=False, run_dir=run_dir, run_id=run_id, resources=[dict(found._asdict()) for found in resources(entries)],
+                teardown=[dict(found._asdict()) for found in open_resources(entries)])
+
+
+def write(parameters, check_mode):
+    journal = Journal(parameters["run_dir"])
+    state = parameters["state"]
+    if check_mode:
+        pass
+    elif state == "event":
+        journal.event(parameters["name"], parameters["phase"], parameters["machine"], parameters["status"], parameters["detail"])
+    elif state == "record":
+        journal.record(parameters["section"], parameters["data"], parameters["machine"])
+    elif state == "resource":
+        journal.resource(parameters["kind"], parameters["id"], parameters["machine"], parameters["attributes"])
+    elif state == "gone":
+        journal.gone(parameters["kind"], parameters["id"], parameters["proof"])
+    else:
+        journal.end(parameters["status"], parameters["detail"])
+    return dict(changed=True, run_dir=parameters["run_dir"])
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            state=dict(type="str", required=True, choices=["begin", "event", "record", "resource", "gone", "end", "list"]),
+            run_dir=dict(type="path"),
+            root=dict(type="path"),
+            kind=dict(type="str"),
+            run_id=dict(type="str"),
+            id=dict(type="str"),
+            attributes=dict(type="dict", default={}),
+            machine=dict(type="str", default=""),
+            name=dict(type="str"),
+            phase=dict(type="str", choices=["begin", "end", "point"], default="point"),
+            status=dict(type="str", choices=["ok", "failed"], default="ok"),
+            detail=dict(type="str", default=""),
+            section=dict(type="str", choices=list(SECTIONS)),
+            data=dict(type="raw"),
+            proof=dict(type="list", elements="str", default=[]),
+        ),
+        required_if=[
+            ("state", "begin", ("kind",)),
+            ("state", "event", ("name",)),
+            ("state", "record", ("section", "data")),
+            ("state", "resource", ("kind", "id")),
+            ("state", "gone", ("kind", "id", "proof")),
+        ],
+        required_one_of=[("run_dir", "root")],
+        mutually_exclusive=[("run_dir", "root")],
+        supports_check_mode=True,
+    )
+    state = module.params["state"]
+    if state != "begin" and not module.params["run_dir"]:
+        module.fail_json(msg=f"state={state} needs run_dir.")
+    try:
+        if state == "begin":
+            result = begin(module.params, module.check_mode)
+        elif state == "list":
+            result = show(module.params["run_dir"])
+        else:
+            result = write(module.params, module.check_mode)
+    except RecoveryError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
