@@ -8,13 +8,13 @@ module: recovery_fixup
 short_description: Fits a mounted recovery image to the platform that it will boot on
 version_added: 1.0.0
 description:
-  - Inspects the mounted root of a restored machine, plans what must change so that it boots on the target, makes the changes and verifies them by
-    reading the image again.
-  - Adds the target's disk drivers to the initramfs of every kernel that the boot loader can start, replaces names of disks that depend on the old
-    controller, keeps the names of network interfaces on new NICs, and brings boot messages and a login to the serial console.
+  - Inspects the mounted root of a restored machine, plans what must change so that it boots on the target, makes the changes and
+    verifies them by reading the image again.
+  - Adds the target's disk drivers to the initramfs of every kernel that the boot loader can start, replaces names of disks that depend
+    on the old controller, keeps the names of network interfaces on new NICs, and brings boot messages and a login to the serial console.
   - These are edits of files from outside. No program of the recovery image runs, nothing is installed, no network is used.
-  - The originals stay in the image below C(/var/lib/agnostic.recovery/fixups), so O(state=undone) brings back every byte, owner, mode, label and time.
-    A run that was killed is undone before the next one begins.
+  - The originals stay in the image below C(/var/lib/agnostic.recovery/fixups), so O(state=undone) brings back every byte, owner, mode,
+    label and time. A run that was killed is undone before the next one begins.
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
 attributes:
@@ -43,7 +43,8 @@ options:
     choices: [aws-nitro, aws-xen, azure, gcp, hyperv, kvm, ncloud-kvm, ncloud-xen, openstack, vmware]
   disks:
     description:
-      - The disks as they were captured, each with its name, partitions and contents, as the machine model and the module C(recovery_mount) give them.
+      - The disks as they were captured, each with its name, partitions and contents, as the machine model and the module
+        C(recovery_mount) give them.
       - They tell which file system C(/dev/sda2) was. Without them names of disks are not replaced.
     type: list
     elements: dict
@@ -264,7 +265,9 @@ def options(module):
         if not mac:
             module.fail_json(msg=f"{nic['mac']!r} in network.nics is no MAC address.")
         nics.append(TargetNic(mac, nic["name"]))
-    addresses = [MappedAddress(entry["old"], entry["new"], entry["gateway"], tuple(entry["nameservers"])) for entry in network.get("addresses", [])]
+    addresses = [
+        MappedAddress(entry["old"], entry["new"], entry["gateway"], tuple(entry["nameservers"])) for entry in network.get("addresses", [])
+    ]
     return Options(module.params["drivers"], NetworkOptions(network.get("mode", "keep"), tuple(nics), tuple(addresses)))
 
 

@@ -159,11 +159,15 @@ class EngineJobAction(ActionBase):
         state = answer["state"]
         pause = min(FIRST_POLL, manners["poll"])
         lost_since = None
+        controller = os.getppid()
         while state["status"] == "running":
             if lost_since is None:
                 reporter.show(state, time.monotonic())
             time.sleep(pause)
             pause = min(pause * POLL_GROWTH, manners["poll"])
+            if os.getppid() != controller:
+                # We are a worker process that outlived its ansible-playbook: the result is for the next one.
+                raise AnsibleActionFail("The controller is gone; the job {0} goes on.".format(state["id"]))
             try:
                 found = host.ask(["status", state["id"]])["state"]
             except (AnsibleConnectionFailure, NoAnswer) as error:
@@ -182,6 +186,8 @@ class EngineJobAction(ActionBase):
             if found["started"] != answer["state"]["started"]:
                 raise EngineError("Replaced", "Another call started the job {0} anew; how this run of it ended is not known.".format(state["id"]))
             state = found
+        if answer["answer"] != "handed_out":
+            reporter.end(state)
         return self._collect(host, state)
 
     def _collect(self, host, state):

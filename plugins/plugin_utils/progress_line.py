@@ -80,3 +80,8 @@ class Reporter:
         if new or step or waited >= max(HEARTBEAT_SECONDS, self._seconds):
             self._say(progress_line(state))
             self._phase, self._percent, self._time = state["phase"], percent, now
+
+    def end(self, state):
+        """The last line of a job that has ended, unless it was shown already."""
+        if self._seconds and state["total"] and (state["phase"], 100 * state["done"] // state["total"]) != (self._phase, self._percent):
+            self._say(progress_line(state))

@@ -4,8 +4,8 @@
 
 """What fix-ups want to change in a recovery image: values, nothing is done here.
 
-A path is canonical in the root of the image: "/etc/fstab", free of links. Several changes may follow each other on one path; each starts from what
-the one before it leaves.
+A path is canonical in the root of the image: "/etc/fstab", free of links. Several changes may follow each other on one path; each
+starts from what the one before it leaves.
 """
 
 import difflib
@@ -104,7 +104,9 @@ def _file_diff(path, before, after):
     if old is None or new is None:
         return f"--- {path}\n+++ {path}\n-{_size(before)}\n+{_size(after)}\n"
     heads = ("/dev/null" if before is None else path), ("/dev/null" if after is None else path)
-    return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in difflib.unified_diff(old, new, *heads))
+    return "".join(
+        line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in difflib.unified_diff(old, new, *heads)
+    )
 
 
 def _archive_diff(path, archives):

@@ -70,7 +70,9 @@ class Draft:
 
     def pending(self, folder: str) -> Tuple[str, ...]:
         """Canonical paths below `folder` that are planned to exist with a new content."""
-        return tuple(sorted(path for path, content in self._pending.items() if content is not None and path.startswith(folder.rstrip("/") + "/")))
+        return tuple(
+            sorted(path for path, content in self._pending.items() if content is not None and path.startswith(folder.rstrip("/") + "/"))
+        )
 
     def glob(self, pattern: str) -> Tuple[str, ...]:
         """Paths of regular files in the image that match, without those planned to be removed."""

@@ -84,8 +84,11 @@ def apply(tree, planned: Plan) -> Applied:
     try:
         for edit in wanted:
             _make(tree, edit)
-    except FixupError:
-        journal.undo(tree, number)
+    except FixupError as error:
+        try:
+            journal.undo(tree, number)
+        except FixupError as second:
+            raise FixupError(f"{error} What had been changed before could not be undone either: {second}") from error
         raise
     journal.finish(tree, number)
     return Applied(number, tuple(edit.path for edit in wanted))
@@ -154,9 +157,12 @@ def check_room(tree, wanted) -> None:
         if free < size:
             raise FixupError(
                 f"There is too little room on the file system that holds {path} of the recovery image: {_mib(size)} MiB are needed and {_mib(free)} MiB are free. "
-                "Remove what is not needed there (old kernels, in /boot), or restore to a larger disk.")
+                "Remove what is not needed there (old kernels, in /boot), or restore to a larger disk."
+            )
         if room.f_files and room.f_ffree < files:
-            raise FixupError(f"The file system that holds {path} of the recovery image has no room for {files} more files. Remove what is not needed there.")
+            raise FixupError(
+                f"The file system that holds {path} of the recovery image has no room for {files} more files. Remove what is not needed there."
+            )
 
 
 def _need(tree, needs, path, size, files):

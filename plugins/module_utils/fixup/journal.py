@@ -7,11 +7,13 @@
     /var/lib/agnostic.recovery/fixups/<n>/journal.json    what is changed, and the status of everything before
     /var/lib/agnostic.recovery/fixups/<n>/original-<k>    the content before, of files that are changed or removed
 
-Everything is on disk before the first edit; so a run killed at any moment can be undone. Of an extended initramfs only the old length and the digest of what is
-in front are kept, since that part is never touched.
+Everything is on disk before the first edit; so a run killed at any moment can be undone. Of an extended initramfs only the old length
+and the digest of what is in front are kept, since that part is never touched.
 
-The format of journal.json: {"format": 1, "state": "begun" | "applied" | "undone", "target", "created" (ISO 8601, UTC), "changes": [summaries],
-"entries": [{"path", "kind": "write" | "remove" | "append", "status" or null, "original" (name or null), "size_before", "sha256_before", "sha256_after"}],
+The format of journal.json: {"format": 1, "state": "begun" | "applied" | "undone", "target", "created" (ISO 8601, UTC), "changes":
+[summaries],
+"entries": [{"path", "kind": "write" | "remove" | "append", "status" or null, "original" (name or null), "size_before", "sha256_before",
+"sha256_after"}],
 "made": [folders], "folders": [{"path", "atime", "mtime"}]}; times are ns since 1970, extended attributes base64.
 """
 
@@ -57,7 +59,9 @@ def edits(changes: Sequence[Change]) -> Tuple[Edit, ...]:
         if isinstance(change, RemoveFile):
             found[change.path] = Edit(change.path, "remove", before, b"", 0, 0)
         else:
-            found[change.path] = Edit(change.path, "write", before, change.after, old.mode if old is not None and old.mode else change.mode, 0)
+            found[change.path] = Edit(
+                change.path, "write", before, change.after, old.mode if old is not None and old.mode else change.mode, 0
+            )
     return tuple(
         edit for edit in found.values()
         if edit.kind == "append" or (edit.before is not None if edit.kind == "remove" else edit.before != edit.after)
@@ -95,9 +99,11 @@ def _is_sound(data):
     return (
         has(data, state=str, entries=list, made=list, folders=list)
         and all(
-            has(entry, path=str, kind=str, original=(str, type(None)), size_before=int, sha256_before=str, sha256_after=str) and status(entry.get("status"))
+            has(entry, path=str, kind=str, original=(str, type(None)), size_before=int, sha256_before=str, sha256_after=str)
+            and status(entry.get("status"))
             and "/" not in (entry["original"] or "")
-            for entry in data["entries"])
+            for entry in data["entries"]
+        )
         and all(isinstance(path, str) for path in data["made"])
         and all(has(folder, path=str, atime=int, mtime=int) for folder in data["folders"])
     )
@@ -198,7 +204,15 @@ def _touched_folders(tree, made, wanted):
 
 
 def _entry(tree, home, count, edit):
-    entry = {"path": edit.path, "kind": edit.kind, "status": None, "original": None, "size_before": 0, "sha256_before": "", "sha256_after": ""}
+    entry = {
+        "path": edit.path,
+        "kind": edit.kind,
+        "status": None,
+        "original": None,
+        "size_before": 0,
+        "sha256_before": "",
+        "sha256_after": "",
+    }
     if edit.kind == "append":
         entry.update(status=_status_data(writer.read_status(tree, edit.path)), size_before=edit.offset)
         before = hashlib.sha256()
@@ -254,11 +268,15 @@ def _digest(tree, path, size=None):
 
 
 def _refuse_foreign(tree, data):
-    changed = [entry["path"] for entry in data["entries"] if _digest(tree, entry["path"]) not in (entry["sha256_after"], entry["sha256_before"])]
+    changed = [
+        entry["path"] for entry in data["entries"] if _digest(tree, entry["path"]) not in (entry["sha256_after"], entry["sha256_before"])
+    ]
     if changed:
         raise FixupError(
-            "Nothing is undone, because these files were changed after the fix-ups (has the recovered machine been running?): " + ", ".join(changed)
-            + ". Restore the image again to get the original.")
+            "Nothing is undone, because these files were changed after the fix-ups (has the recovered machine been running?): "
+            + ", ".join(changed)
+            + ". Restore the image again to get the original."
+        )
 
 
 def _restore(tree, home, entry):
@@ -266,9 +284,17 @@ def _restore(tree, home, entry):
     if not tree.isdir(os.path.dirname(path)):
         return                                                   # its new folder was never made
     writer.remove_temporary(tree, path)
+    if (
+        entry["status"] is not None
+        and _digest(tree, path) == entry["sha256_before"]
+        and writer.read_status(tree, path) == _status_value(entry["status"])
+    ):
+        return                                                   # the run did not come so far, or cannot change it
     if entry["kind"] == "append":
         if _digest(tree, path, entry["size_before"]) != entry["sha256_before"]:
-            raise FixupError(f"{path} was changed in front of what the fix-ups added, so it cannot be brought back. Restore the image again.")
+            raise FixupError(
+                f"{path} was changed in front of what the fix-ups added, so it cannot be brought back. Restore the image again."
+            )
         writer.truncate_file(tree, path, entry["size_before"], _status_value(entry["status"]))
     elif entry["original"] is None:
         writer.remove_file(tree, path)

@@ -81,7 +81,11 @@ def inspect(tree, disks, profile: Profile, options: Options = Options()) -> Situ
 
 def content_wanted(path: str) -> bool:
     """Files of an initramfs whose content fix-ups look at: its configuration, and the list of its modules."""
-    return path.startswith(("conf/", "etc/cmdline.d/", "etc/systemd/network/")) or path in ("etc/fstab", "etc/crypttab", "cryptroot/crypttab") or path.endswith("/modules.dep")
+    return (
+        path.startswith(("conf/", "etc/cmdline.d/", "etc/systemd/network/"))
+        or path in ("etc/fstab", "etc/crypttab", "cryptroot/crypttab")
+        or path.endswith("/modules.dep")
+    )
 
 
 def _kernels(tree, warn):

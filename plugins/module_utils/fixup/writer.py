@@ -4,9 +4,10 @@
 
 """Safe edits of files in a mounted root that nobody vouches for.
 
-Every path is reached by `Tree.directory`, that is, component by component without following a link out of the root; the last name is then used relative to that
-descriptor with O_NOFOLLOW. A file is replaced by a synced temporary file in its own folder and a rename, so it is whole at every moment. One with several names (hard
-links) is rewritten in place, so that its names stay one file; the journal holds the original.
+Every path is reached by `Tree.directory`, that is, component by component without following a link out of the root; the last name is
+then used relative to that descriptor with O_NOFOLLOW. A file is replaced by a synced temporary file in its own folder and a rename, so
+it is whole at every moment. One with several names (hard links) is rewritten in place, so that its names stay one file; the journal
+holds the original.
 """
 
 import contextlib
@@ -152,8 +153,8 @@ def _rewrite(folder, name, data, status=None):
 def append_file(tree, path: str, offset: int, data: bytes) -> None:
     """Writes `data` behind the first `offset` bytes, which must be the whole file. On failure the file is as long as before.
 
-    In place: what is in front is never touched, so an interrupted append leaves an initramfs that works as before up to its old end, a full /boot needs room
-    for the addition only, and boot loaders' and other names of the file stay valid.
+    In place: what is in front is never touched, so an interrupted append leaves an initramfs that works as before up to its old end, a
+    full /boot needs room for the addition only, and boot loaders' and other names of the file stay valid.
     """
     with place(tree, path) as (folder, name):
         descriptor = _open_regular(folder, name, os.O_WRONLY)

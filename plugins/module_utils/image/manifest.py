@@ -29,6 +29,11 @@ PREFIX = "images/"
 MAX_MANIFEST_SIZE = 64 << 20
 CONSISTENCIES = ("offline", "crash", "filesystem", "application")
 _MAX_DISK_SIZE = 1 << 62
+_FIELD_TYPES = {
+    "id": str, "machine": str, "created": str, "consistency": str, "parent": str, "disks": list, "size": int, "used": int, "stored_new": int,
+    "stored_new_objects": int, "seconds": (int, float), "warnings": list, "chunk_size": int, "entries_per_page": int, "machine_model": dict,
+    "evidence": dict, "merkle_root": str}
+_DISK_FIELD_TYPES = {"name": str, "size": int, "sector_size": int, "used": int, "data": int, "pages": str, "map": list}
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
 _TIME_FORMATS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M")
 
@@ -229,6 +234,7 @@ def _decode(data: bytes, image_id: str) -> Manifest:
         version = fields["format_version"]
         if version != FORMAT_VERSION:
             raise ValueError(f"it is of format version {version}, which this version does not know; use a newer one")
+        _check_types(fields, _FIELD_TYPES)
         disks = tuple(_decode_disk(disk, fields["chunk_size"], fields["entries_per_page"]) for disk in fields["disks"])
         values = {name: fields[name] for name in ImageInfo._fields if name not in ("disks", "warnings")}
         info = ImageInfo(disks=tuple(disk.info for disk in disks), warnings=tuple(fields["warnings"]), **values)
@@ -243,11 +249,18 @@ def _decode(data: bytes, image_id: str) -> Manifest:
     return manifest
 
 
+def _check_types(fields: dict, types: dict) -> None:
+    for name, kind in types.items():
+        if not isinstance(fields[name], kind) or isinstance(fields[name], bool):
+            raise TypeError(name)
+
+
 def _decode_disk(fields: dict, chunk_size: int, entries_per_page: int) -> ManifestDisk:
+    _check_types(fields, _DISK_FIELD_TYPES)
     info = DiskInfo(**{name: fields[name] for name in DiskInfo._fields})
-    if not all(isinstance(number, int) and number >= 0 for number in info[1:]) or not 0 < info.size <= _MAX_DISK_SIZE:
+    if min(info[1:]) < 0 or not 0 < info.size <= _MAX_DISK_SIZE:
         raise ValueError(f"the numbers of disk {info.name} are out of bounds")
-    if not isinstance(info.name, str) or not 1 <= entries_per_page <= MAX_ENTRIES_PER_PAGE or chunk_size < 1:
+    if not 1 <= entries_per_page <= MAX_ENTRIES_PER_PAGE or chunk_size < 1:
         raise ValueError("its geometry is out of bounds")
     pages = base64.b64decode(fields["pages"].encode("ascii"), validate=True)
     if len(pages) != 32 * chunk_count(chunk_count(info.size, chunk_size), entries_per_page):

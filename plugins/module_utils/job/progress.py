@@ -36,14 +36,15 @@ class Meter:
 class JobProgress:
     """The progress object of a job: `phase`, `advance` and `cancelled` may be called by any thread at any rate.
 
-    `write(fields)` is called about twice a second with phase, done, total, rate and left, from one thread only.
+    `write(fields)` is called about twice a second, and at once for a new phase, with phase, done, total, rate and left, from one thread only.
     """
 
     def __init__(self, write):
         self._write = write
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
-        self._stop = threading.Event()
+        self._stopped = False
+        self._news = threading.Event()
         self._phase = "start"
         self._done = 0
         self._meter = Meter(0, time.monotonic())
@@ -55,6 +56,7 @@ class JobProgress:
             self._phase = name
             self._done = 0
             self._meter = Meter(total, time.monotonic())
+        self._news.set()
 
     def advance(self, count):
         with self._lock:
@@ -80,11 +82,16 @@ class JobProgress:
 
     def stop(self):
         """End the writing thread; after the return it writes no more."""
-        self._stop.set()
+        self._stopped = True
+        self._news.set()
         self._thread.join()
 
     def _write_often(self):
-        while not self._stop.wait(WRITE_SECONDS):
+        while True:
+            self._news.wait(WRITE_SECONDS)
+            self._news.clear()
+            if self._stopped:
+                return
             try:
                 self._write(self.fields())
             except OSError:

@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def new_state(job_id, spec, resources, process, engine=""):
         "disks": [disk["name"] for disk in spec.get("disks") or ()], "check": bool(spec.get("check")),
         "status": RUNNING, "phase": "start", "done": 0, "total": 0, "rate": 0, "left": None,
         "started": now, "updated": now, "ended": None, "serial": 0,
-        "resources": list(resources), "process": process._asdict(), "engine": engine,
+        "resources": list(resources), "process": process._asdict(), "engine": engine, "python": sys.version.split()[0],
         "error": None, "result": None, "collected": False,
     }
 

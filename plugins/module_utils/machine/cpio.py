@@ -4,8 +4,9 @@
 
 """cpio archives in the form that the kernel unpacks: "newc" (070701) and "crc" (070702).
 
-Format: kernel Documentation/driver-api/early-userspace/buffer-format.rst. A header of 110 ASCII bytes, the name with its NUL, zeros up to a multiple of 4, the
-content, zeros up to a multiple of 4. The entry "TRAILER!!!" ends an archive. Offsets for the alignment count from the archive's start.
+Format: kernel Documentation/driver-api/early-userspace/buffer-format.rst. A header of 110 ASCII bytes, the name with its NUL, zeros up
+to a multiple of 4, the content, zeros up to a multiple of 4. The entry "TRAILER!!!" ends an archive. Offsets for the alignment count
+from the archive's start.
 """
 
 from typing import Callable, Iterable, NamedTuple, Optional, Tuple

@@ -4,9 +4,10 @@
 
 """Reads an initramfs as the kernel does.
 
-Format: kernel Documentation/driver-api/early-userspace/buffer-format.rst: cpio archives one after the other, each plain or inside a compressed stream, zero
-bytes between. Meaning (kernel init/initramfs.c): later entries replace earlier ones, links in the path of an entry are followed, an entry whose parent folder
-is not there is lost, a link is replaced by a folder entry of the same path, and nothing behind unknown or damaged data is unpacked.
+Format: kernel Documentation/driver-api/early-userspace/buffer-format.rst: cpio archives one after the other, each plain or inside a
+compressed stream, zero bytes between. Meaning (kernel init/initramfs.c): later entries replace earlier ones, links in the path of an
+entry are followed, an entry whose parent folder is not there is lost, a link is replaced by a folder entry of the same path, and
+nothing behind unknown or damaged data is unpacked.
 
 The file is streamed: memory holds the list of entries and the content of those that the caller asks for, never the archive.
 """
@@ -239,7 +240,12 @@ class _Root:
         if header.identity and stat.S_ISREG(header.mode):
             self._share(path, entry, shared.setdefault(header.identity, []))
         # The type of something changed: what leads through it leads elsewhere now.
-        if old is None and stat.S_ISREG(header.mode) or old is not None and stat.S_IFMT(old.mode) == stat.S_IFMT(header.mode) == stat.S_IFDIR:
+        if (
+            old is None
+            and stat.S_ISREG(header.mode)
+            or old is not None
+            and stat.S_IFMT(old.mode) == stat.S_IFMT(header.mode) == stat.S_IFDIR
+        ):
             return
         self._folders.clear()
 

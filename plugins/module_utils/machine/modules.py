@@ -99,7 +99,7 @@ def read_modules(tree, version: str) -> KernelModules:
     if not directory:
         return KernelModules(version, "", (), {}, {}, {})
     files, dependencies = _read_dependencies(tree, directory)
-    return KernelModules(version, directory, _read_builtin(tree, directory), files, dependencies, _read_soft(tree, directory))
+    return KernelModules(version, directory, _read_builtin(tree, directory), files, dependencies, _read_soft(tree, directory, files))
 
 
 def _directory(tree, version):
@@ -122,7 +122,9 @@ def _read_dependencies(tree, directory):
     path = directory + "/modules.dep"
     if not tree.isfile(path):
         if tree.isdir(directory + "/kernel"):
-            raise MachineError(f"{path} is missing, so no module of this kernel can be loaded. Run depmod on the source machine and capture it again.")
+            raise MachineError(
+                f"{path} is missing, so no module of this kernel can be loaded. Run depmod on the source machine and capture it again."
+            )
         return {}, {}
     version = directory.rsplit("/", 1)[-1]
     prefixes = (f"/lib/modules/{version}/", f"/usr/lib/modules/{version}/")
@@ -151,10 +153,16 @@ def _read_builtin(tree, directory):
     return tuple(sorted({module_name(line.strip()) for line in _lines(tree, directory + "/modules.builtin") if line.strip()}))
 
 
-def _read_soft(tree, directory):
+def _read_soft(tree, directory, files):
     soft = {}
     for line in _lines(tree, directory + "/modules.softdep"):
         words = line.split()
         if len(words) > 2 and words[0] == "softdep":
             soft[module_name(words[1])] = tuple(module_name(word) for word in words[2:] if not word.endswith(":"))
-    return soft
+    # Some name an algorithm that several modules give, such as crct10dif.
+    aliases = {name: [] for names in soft.values() for name in names if name not in files}
+    for line in _lines(tree, directory + "/modules.alias") if aliases else ():
+        words = line.split()
+        if len(words) == 3 and words[0] == "alias" and words[1].replace("-", "_") in aliases:
+            aliases[words[1].replace("-", "_")].append(module_name(words[2]))
+    return {name: tuple(module for other in names for module in aliases.get(other, (other,))) for name, names in soft.items()}

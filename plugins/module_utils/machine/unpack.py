@@ -4,9 +4,9 @@
 
 """Streaming decompressors for what the Linux kernel accepts as initramfs compression.
 
-Magic numbers: kernel lib/decompress.c. Each decompressor works like those of the standard library: `decompress(data, max_length)` gives at most
-`max_length` bytes, `needs_input` tells whether it wants more input first, `eof` that the compressed stream ended, `unused_data` what
-followed the end. zstd and lz4 are read by the C libraries libzstd and liblz4, which systemd and package managers bring along.
+Magic numbers: kernel lib/decompress.c. Each decompressor works like those of the standard library: `decompress(data, max_length)` gives
+at most `max_length` bytes, `needs_input` tells whether it wants more input first, `eof` that the compressed stream ended, `unused_data`
+what followed the end. zstd and lz4 are read by the C libraries libzstd and liblz4, which systemd and package managers bring along.
 """
 
 import bz2
@@ -67,7 +67,9 @@ def _library(file_name, package):
     try:
         return ctypes.CDLL(file_name)
     except OSError:
-        raise MachineError(f"This host cannot unpack an initramfs of this compression: {file_name} is missing. Install the package {package}.")
+        raise MachineError(
+            f"This host cannot unpack an initramfs of this compression: {file_name} is missing. Install the package {package}."
+        )
 
 
 class _Gzip:
@@ -151,8 +153,9 @@ class _Zstd:
 class _Lz4:
     """lz4's legacy frame, the only one that the kernel reads: magic, then blocks of at most 8 MiB, each with its packed size in front.
 
-    Format: lz4 doc/lz4_Frame_format.md, "Legacy frame". It has no end mark: it ends with the file, or (kernel 5.8 and newer, lib/decompress_unlz4.c) at a
-    block size of 0, which is what padding looks like. A second legacy frame may follow at once; it continues the first.
+    Format: lz4 doc/lz4_Frame_format.md, "Legacy frame". It has no end mark: it ends with the file, or (kernel 5.8 and newer,
+    lib/decompress_unlz4.c) at a block size of 0, which is what padding looks like. A second legacy frame may follow at once; it
+    continues the first.
     """
 
     BLOCK = 8 * 1024 * 1024

@@ -8,6 +8,7 @@ import fcntl
 import os
 import stat
 import struct
+import time
 
 from ..errors import TargetError
 from ..machine.disk import read_disk
@@ -19,6 +20,7 @@ from .state import other_records
 
 BLKSSZGET = 0x1268      # linux/fs.h: the logical sector size
 _NAMELESS = ("empty", "unknown")
+_PATIENCE = 2.0         # seconds; a user may be on its way out, or only be udev having a look
 
 
 def read_layouts(disks):
@@ -54,16 +56,25 @@ def volumes_of(disks, layouts):
 def refuse_used(disks, read_only, state):
     """Raises TargetError if a disk is mounted, or if somebody may write to it or, for a writable mount, relies on it."""
     records = other_records(state.folder, state.tag)
+    deadline = time.monotonic() + _PATIENCE
     for disk in disks:
-        status = os.stat(disk.path)
-        users = [f"the machine mounted at {record.mount_point}" for record in records if any(_is_same(status, other.path) for other in record.disks)]
-        users += [f"the read-write mount at {point}" for point in read_write_mounts(status)]
-        if not read_only and not users:
-            users += [device.path for device in loop.devices_over(disk.path) if device.name != loop_name(state.tag)]
-            users += processes.writers_of(disk.path)
-            users += _exclusive_use(disk, status)
+        users = _users(disk, read_only, state.tag, records)
+        while users and time.monotonic() < deadline:
+            time.sleep(0.1)
+            users = _users(disk, read_only, state.tag, records)
         if users:
             raise TargetError(f"Disk {disk.name} ({disk.path}) is in use by {', '.join(users)}. Two users would destroy it: end the other one first.")
+
+
+def _users(disk, read_only, tag, records):
+    status = os.stat(disk.path)
+    users = [f"the machine mounted at {record.mount_point}" for record in records if any(_is_same(status, other.path) for other in record.disks)]
+    users += [f"the read-write mount at {point}" for point in read_write_mounts(status)]
+    if not read_only and not users:
+        users += [device.path for device in loop.devices_over([disk.path]) if device.name != loop_name(tag)]
+        users += processes.writers_of(disk.path)
+        users += _exclusive_use(disk, status)
+    return users
 
 
 def _read_layout(disk):

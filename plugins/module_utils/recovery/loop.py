@@ -91,24 +91,49 @@ def _info(offset, size, flags, name):
     return _INFO.pack(0, 0, 0, offset, size, 0, 0, 0, flags, os.fsencode(name)[:63], b"", b"", 0, 0)
 
 
-def devices():
-    """All attached loop devices of this host, as a list of LoopDevice."""
+def devices_over(paths):
+    """The attached loop devices of this host that are backed by one of these files or block devices, as a list of LoopDevice.
+
+    Devices of others are not even opened: that could keep them from detaching just then.
+    """
+    wanted = _identities(paths)
     found = []
     for folder in glob.glob("/sys/block/loop*/loop"):
-        path = "/dev/" + re.match(r"/sys/block/(loop\d+)/", folder).group(1)
-        try:
-            with _opened(path, os.O_RDONLY) as descriptor:
-                fields = _INFO.unpack(fcntl.ioctl(descriptor, LOOP_GET_STATUS64, bytes(_INFO.size)))
-        except OSError:     # detached in between
+        if not _may_be_over(folder, wanted):
             continue
-        found.append(LoopDevice(path, fields[0], fields[1], fields[3], fields[4], fields[8], os.fsdecode(fields[9].rstrip(b"\0"))))
+        device = _status("/dev/" + re.match(r"/sys/block/(loop\d+)/", folder).group(1))
+        if device and (device.device, device.inode) in wanted:
+            found.append(device)
     return found
 
 
-def devices_over(path):
-    """The loop devices that are backed by the file or block device `path`."""
-    status = os.stat(path)
-    return [device for device in devices() if (device.device, device.inode) == (status.st_dev, status.st_ino)]
+def _identities(paths):
+    found = set()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            found.add((status.st_dev, status.st_ino))
+    return found
+
+
+def _may_be_over(folder, wanted):
+    try:
+        with open(folder + "/backing_file", encoding="utf-8", errors="surrogateescape") as stream:
+            status = os.stat(stream.read().rstrip("\n"))
+    except FileNotFoundError:
+        return True     # deleted or of another mount namespace: only the device itself knows
+    except OSError:
+        return False    # detached in between
+    return (status.st_dev, status.st_ino) in wanted
+
+
+def _status(path):
+    try:
+        with _opened(path, os.O_RDONLY) as descriptor:
+            fields = _INFO.unpack(fcntl.ioctl(descriptor, LOOP_GET_STATUS64, bytes(_INFO.size)))
+    except OSError:         # detached in between
+        return None
+    return LoopDevice(path, fields[0], fields[1], fields[3], fields[4], fields[8], os.fsdecode(fields[9].rstrip(b"\0")))
 
 
 def detach(device):

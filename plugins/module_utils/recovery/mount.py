@@ -185,7 +185,8 @@ def _is_complete(record):
 
 
 def _already(record, wanted):
-    same = (record.disks, record.read_only, record.root) == (wanted.disks, wanted.read_only, wanted.root)
+    disks, wanted_disks = ({(disk.name, disk.path) for disk in each.disks} for each in (record, wanted))
+    same = (disks, record.read_only, record.root) == (wanted_disks, wanted.read_only, wanted.root)
     if not same or wanted.backend not in ("auto", record.backend):
         raise TargetError(f"Another machine, or this one in another way, is mounted at {record.mount_point}. Unmount it first.")
     return _result(record)

@@ -71,9 +71,7 @@ def send(pids, number):
 
 
 def end_all(tag, patience=10.0):
-    """Ends the helpers of a mount: waits, asks, then kills. Returns the numbers of those that had to be killed."""
-    if not wait_until_gone(tag, patience):
-        return []
+    """Ends the helpers of a mount: asks, then kills. Returns the numbers of those that had to be killed."""
     send(marked_with(tag), signal.SIGTERM)
     left = wait_until_gone(tag, patience)
     send(left, signal.SIGKILL)

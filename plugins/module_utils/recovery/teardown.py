@@ -19,6 +19,7 @@ from .session import loop_name
 
 BUSY_PATIENCE = 10.0        # seconds that a process may still use the mount
 _DETACH_PATIENCE = 10.0
+_HELPER_PATIENCE = 30.0     # seconds for a FUSE file system to write its cache to the disk
 
 
 def tear_down(state, record, patience=BUSY_PATIENCE):
@@ -35,7 +36,7 @@ def tear_down(state, record, patience=BUSY_PATIENCE):
     if busy:
         problems.append(busy)
     problems += _end_helpers(state, record)
-    left = _detach_loops(state.tag, record)
+    left = _detach_loops(state.tag, record, 0.0 if busy else _DETACH_PATIENCE)
     if left:
         problems.append(f"{', '.join(left)} still hold the disks, since a process uses files of the unmounted machine. Do not start the machine.")
     if not record.read_only:
@@ -88,38 +89,28 @@ def _end_helpers(state, record):
         guestfs.stop(state.tag, record.appliance, os.path.join(state.folder, f"{state.tag}.log"))
     except (TargetError, OSError) as error:
         problems.append(str(error))
+    # A helper that was starting when its parent was killed may mount only now.
+    deadline = time.monotonic() + _HELPER_PATIENCE
+    while processes.wait_until_gone(state.tag, 0.2) and time.monotonic() < deadline:
+        syscalls.unmount_below(record.mount_point, 0.0)
     killed = processes.end_all(state.tag)
     if killed:
         problems.append(f"{len(killed)} helper process(es) had to be killed; the file systems may not be consistent.")
     return problems
 
 
-def _detach_loops(tag, record):
+def _detach_loops(tag, record, patience):
     """Waits until the kernel has let go of our loop devices. Returns the paths of those that stay."""
-    deadline = time.monotonic() + _DETACH_PATIENCE
+    deadline = time.monotonic() + patience
     while True:
-        left = [device for device in loop.devices() if _is_ours(device, tag, record)]
+        # Nameless ones: a kill between the two steps of an old kernel leaves them.
+        left = [device for device in loop.devices_over(disk.path for disk in record.disks) if device.name in ("", loop_name(tag))]
         if not left or time.monotonic() > deadline:
             return [device.path for device in left]
         for device in left:
             if not device.flags & loop.LO_FLAGS_AUTOCLEAR:
                 loop.detach(device)
         time.sleep(0.05)
-
-
-def _is_ours(device, tag, record):
-    """By its name; or nameless over one of our disks, as a kill between the two steps of an old kernel leaves it."""
-    if device.name:
-        return device.name == loop_name(tag)
-    return any(_is_backed_by(device, disk.path) for disk in record.disks)
-
-
-def _is_backed_by(device, path):
-    try:
-        status = os.stat(path)
-    except OSError:
-        return False
-    return (device.device, device.inode) == (status.st_dev, status.st_ino)
 
 
 def _flush(record):

@@ -43,6 +43,19 @@ def hkdf(secret: bytes, salt: bytes, info: bytes, length: int = KEY_SIZE) -> byt
     return output[:length]
 
 
+def scrypt(secret: bytes, salt: bytes, n: int, r: int, p: int) -> bytes:
+    """A key of 32 bytes by scrypt (RFC 7914). Raises RepositoryError where this host refuses it (FIPS mode) or has not the memory."""
+    try:
+        if hasattr(hashlib, "scrypt"):
+            return hashlib.scrypt(secret, salt=salt, n=n, r=r, p=p, maxmem=128 * r * (n + p) + (64 << 20), dklen=KEY_SIZE)
+        from cryptography.hazmat.backends import default_backend
+        from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+        return Scrypt(salt=salt, length=KEY_SIZE, n=n, r=r, p=p, backend=default_backend()).derive(secret)
+    except Exception as error:           # which one depends on Python, the package and OpenSSL
+        raise RepositoryError("This host cannot derive a key by scrypt ({0!r}); a passphrase slot of type pbkdf2-hmac-sha512 or a "
+                              "key file works in FIPS mode.".format(error))
+
+
 def sealed_size(length: int) -> int:
     """Size of the buffer that `seal_into` and `open_into` need for a text of `length` bytes."""
     return length + max(TAG_SIZE, _SLACK)

@@ -17,7 +17,7 @@ import unicodedata
 from typing import Iterator, NamedTuple, Optional
 
 from ..errors import DamagedObjectError, KeyAccessError, RepositoryError
-from .crypto import KEY_SIZE, NONCE_SIZE, AuthenticationError, hkdf, public_key, seal, unseal
+from .crypto import KEY_SIZE, NONCE_SIZE, AuthenticationError, hkdf, public_key, scrypt, seal, unseal
 from .keys import KeyFile, Passphrase, Secrets
 from .store import ObjectStore
 
@@ -83,23 +83,27 @@ def remove_slot(store: ObjectStore, repository_id: str, name: str) -> None:
 
 def open_slots(store: ObjectStore, repository_id: str, key) -> Secrets:
     """The secrets, from the first slot that `key` opens. Raises KeyAccessError; says so when a slot is damaged."""
-    damaged = []
+    failed = []
     fitting = 0
     for name in store.list(PREFIX):
         try:
             fields = _read(store, name)
-            if fields.get("repository") != repository_id or not _fits(fields, key):
-                continue
-            fitting += 1
-            secrets = _open(fields, key)
         except DamagedObjectError as error:
-            damaged.append(str(error))
+            failed.append(str(error))
+            continue
+        if fields.get("repository") != repository_id or not _fits(fields, key):
+            continue
+        fitting += 1
+        try:
+            secrets = _open(fields, key)
+        except RepositoryError as error:         # damaged, or a derivation that this host refuses: another slot may do
+            failed.append(str(error))
             continue
         if secrets is not None:
             return secrets
     kind = "passphrase" if isinstance(key, Passphrase) else "key file"
-    if damaged:
-        raise KeyAccessError("No key slot opens with this {0}; not every slot could be tried: {1}".format(kind, " ".join(damaged)))
+    if failed:
+        raise KeyAccessError("No key slot opens with this {0}; not every slot could be tried: {1}".format(kind, " ".join(failed)))
     if not fitting:
         raise KeyAccessError("The repository has no key slot for a {0}; use another kind of key.".format(kind))
     raise KeyAccessError("The {0} is wrong: it opens none of the repository's {1} key slot(s) for it.".format(kind, fitting))
@@ -153,9 +157,8 @@ def _choose_kdf(key, kdf: str) -> dict:
 
 def _scrypt_works() -> bool:
     try:
-        hashlib.scrypt(b"", salt=b"", n=2, r=1, p=1)
-        return True
-    except (AttributeError, ValueError, OSError):        # built without it, or FIPS mode
+        return bool(scrypt(b"", b"", 2, 1, 1))
+    except RepositoryError:
         return False
 
 
@@ -178,7 +181,7 @@ def _wrapping_key(fields: dict, key) -> bytes:
         memory = 128 * n * r
         if min(n, r, p) < 1 or memory > _MAX_SCRYPT_MEMORY or n * r * p > _MAX_SCRYPT_WORK:
             raise ValueError("its scrypt parameters are out of bounds")
-        return hashlib.scrypt(secret, salt=salt, n=n, r=r, p=p, maxmem=memory + (64 << 20), dklen=KEY_SIZE)
+        return scrypt(secret, salt, n, r, p)
     iterations = int(fields["iterations"])
     if not 1 <= iterations <= _MAX_ITERATIONS:
         raise ValueError("its iteration count is out of bounds")

@@ -29,7 +29,7 @@ _SHELL = r"[#$%>] ?\Z"
 # Programs that ask for a password throw away what was typed before they asked; the prompt can be seen a moment earlier.
 _TYPING_DELAY = 0.3
 _STEP_SECONDS = 60.0
-_ASK_AGAIN = 5.0
+_ASK_AGAIN = 3.0
 
 
 @contextlib.contextmanager
@@ -126,8 +126,8 @@ class Dialog:
     def _settle(self, user, prompt, deadline):
         """Proves that a shell listens, and turns off what would garble its output.
 
-        A shell's prompt may drown in kernel messages, so it is only a hint to ask soon. What is typed before the shell listens can be lost, so
-        asking is repeated. Markers are sent in two parts: their echo never matches.
+        A shell's prompt may drown in kernel messages, so it is only a hint to ask soon. What is typed before the shell listens can be lost,
+        so asking is repeated. Markers are sent in two parts: their echo never matches.
         """
         token = uuid.uuid4().hex[:8]
         until = _step(deadline)

@@ -94,7 +94,8 @@ def _tiles(machine, run, changes):
     ]
     cells = []
     for label, value, note in tiles:
-        cells.append(f'<div class="tile"><div class="label">{_e(label)}</div><div class="value">{_e(value)}</div><div class="note">{_e(note)}</div></div>')
+        cells.append(f'<div class="tile"><div class="label">{_e(label)}</div><div class="value">{_e(value)}</div>'
+                     f'<div class="note">{_e(note)}</div></div>')
     return f'<div class="tiles">{"".join(cells)}</div>'
 
 

@@ -66,13 +66,13 @@ def summary_lines(evidence):
     """Aligned lines of plain text for a terminal."""
     lines = []
     for run in evidence["runs"]:
-        lines.append(f"{run['id']}  {run['result'].upper()}  {run['reason']}")
+        lines.append(_printable(f"{run['id']}  {run['result'].upper()}  {run['reason']}"))
         for machine in run["machines"]:
             lines += _machine_lines(machine)
         gone = len(run["resources"]) - run["resources_left"]
         lines.append(_row("tear-down", f"{gone} of {len(run['resources'])} resources shown gone"))
-        lines += [_row("left", f"{resource['kind']} {_one_line(resource['id'])}") for resource in run["resources"] if not resource["gone"]]
-        lines += [_row("warning", _one_line(warning)) for warning in run["warnings"]]
+        lines += [_row("left", f"{resource['kind']} {resource['id']}") for resource in run["resources"] if not resource["gone"]]
+        lines += [_row("warning", warning) for warning in run["warnings"]]
     return lines
 
 
@@ -90,14 +90,14 @@ def _machine_lines(machine):
     lines.append(_row("RPO", duration_text(machine["rpo_seconds"])))
     lines.append(_row("checks", f"{checks_text(machine)} passed"))
     for check in machine["checks"]:
-        lines.append(_row("", f"{'ok    ' if check['passed'] else 'FAILED'} {check['name']}: {_one_line(check['detail'])}"))
-    return lines + [_row("warning", _one_line(warning)) for warning in machine["warnings"]]
+        lines.append(_row("", f"{'ok    ' if check['passed'] else 'FAILED'} {check['name']}: {check['detail']}"))
+    return lines + [_row("warning", warning) for warning in machine["warnings"]]
 
 
 def _row(label, text):
-    return f"  {label:<10} {text}"
+    return f"  {label:<10} {_printable(text)}"
 
 
-def _one_line(text):
+def _printable(text):
     """Text from a guest must not move the cursor or forge lines."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return "".join(character if character.isprintable() else " " for character in str(text))

@@ -30,10 +30,10 @@ def used(read_at: ReadAt, size: int, frozen: bool) -> Tuple[Ranges, str]:
     superblock = read_superblock(read_at, size)
     if superblock.state & STATE_ERROR:
         raise MapUnknown("the file system has recorded errors; check it")
+    if not superblock.state & STATE_VALID and not frozen:
+        raise MapUnknown("mounted without a journal, or not unmounted cleanly")     # a journal alone leaves the state valid
     if superblock.incompat & INCOMPAT_RECOVER:
         return _used_after_recovery(read_at, size, superblock)
-    if not superblock.state & STATE_VALID and not frozen:
-        raise MapUnknown("mounted without a journal, or not unmounted cleanly")
     found = _map(_View(read_at, superblock.block_size), size, superblock, verify=True)
     return found.ranges, "ext block bitmaps" + found.remark
 

@@ -9,6 +9,7 @@ Block numbers count file system blocks from the start of the partition.
 """
 
 import struct
+from functools import lru_cache
 from typing import Iterator, List, NamedTuple, Tuple
 
 from .checksum import crc16, crc32c
@@ -213,7 +214,8 @@ def _parse_group(superblock: Superblock, descriptor: bytes) -> Group:
     bitmap, inode_bitmap, inode_table, free, _free_inodes, _dirs, flags, _exclude, checksum = struct.unpack_from("<3I4HIH", descriptor)
     if superblock.descriptor_size >= 64:
         high = struct.unpack_from("<3IH", descriptor, 0x20)
-        bitmap, inode_bitmap, inode_table, free = bitmap | high[0] << 32, inode_bitmap | high[1] << 32, inode_table | high[2] << 32, free | high[3] << 16
+        bitmap, inode_bitmap, inode_table = bitmap | high[0] << 32, inode_bitmap | high[1] << 32, inode_table | high[2] << 32
+        free |= high[3] << 16
         checksum |= struct.unpack_from("<H", descriptor, 0x38)[0] << 16
     return Group(bitmap, inode_bitmap, inode_table, free, checksum, bool(flags & GROUP_BLOCK_UNINIT) and superblock.group_checksums)
 
@@ -237,7 +239,13 @@ def bitmap_is_right(superblock: Superblock, group: Group, bitmap: bytes) -> bool
         return True
     mask = 0xFFFFFFFF if superblock.descriptor_size >= 64 else 0xFFFF
     length = superblock.blocks_per_group // superblock.cluster_blocks // 8
-    return crc32c(superblock.checksum_seed, bitmap[:length]) & mask == group.bitmap_checksum & mask
+    return _bitmap_checksum(superblock.checksum_seed, bitmap[:length]) & mask == group.bitmap_checksum & mask
+
+
+@lru_cache(maxsize=32)
+def _bitmap_checksum(seed: int, bitmap: bytes) -> int:
+    """Cached, since most groups of a large file system are entirely used or entirely free."""
+    return crc32c(seed, bitmap)
 
 
 def metadata_blocks(superblock: Superblock, groups: List[Group]) -> Iterator[Tuple[int, int]]:

@@ -27,7 +27,6 @@ _LOW_NIBBLE = bytes(value & 0x0F for value in range(256))
 
 
 class Volume(NamedTuple):
-    sector: int          # bytes
     cluster: int         # bytes
     width: int           # bits of a table entry: 12, 16, 32
     tables: int          # number of tables
@@ -35,7 +34,6 @@ class Volume(NamedTuple):
     table_size: int      # bytes of one table
     data_start: int      # offset of cluster 2
     clusters: int        # number of clusters
-    size: int            # bytes of the volume
 
 
 def used(read_at: ReadAt, size: int, frozen: bool) -> Tuple[Ranges, str]:
@@ -67,7 +65,7 @@ def _read_volume(boot: bytes, size: int) -> Volume:
     width = _width(clusters, fat32=not table16)
     if (clusters + 2) * width > table_sectors * sector * 8:
         raise MapUnknown("the file allocation table is too small for its volume")
-    return Volume(sector, cluster_sectors * sector, width, tables, reserved * sector, table_sectors * sector, data_start, clusters, sectors * sector)
+    return Volume(cluster_sectors * sector, width, tables, reserved * sector, table_sectors * sector, data_start, clusters)
 
 
 def _width(clusters: int, fat32: bool) -> int:

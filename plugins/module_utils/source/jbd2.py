@@ -20,7 +20,7 @@ MAGIC_BYTES = struct.pack(">I", MAGIC)
 DESCRIPTOR, COMMIT, SUPERBLOCK_V1, SUPERBLOCK_V2, REVOKE = 1, 2, 3, 4, 5
 COMPAT_CHECKSUM = 0x1
 INCOMPAT_REVOKE, INCOMPAT_64BIT, INCOMPAT_ASYNC, INCOMPAT_CSUM_V2, INCOMPAT_CSUM_V3, INCOMPAT_FAST = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
-INCOMPAT_KNOWN = 0x3F
+INCOMPAT_KNOWN = INCOMPAT_REVOKE | INCOMPAT_64BIT | INCOMPAT_ASYNC | INCOMPAT_CSUM_V2 | INCOMPAT_CSUM_V3 | INCOMPAT_FAST
 TAG_ESCAPED, TAG_SAME_UUID, TAG_LAST = 0x1, 0x2, 0x8
 CHECKSUM_CRC32, CHECKSUM_CRC32C = 1, 4
 DEFAULT_FAST_BLOCKS = 256
@@ -160,7 +160,7 @@ def _next(journal: Journal, position: int) -> int:
     if position + 1 < journal.last:
         return position + 1
     if journal.fast:
-        # Kernels before 6.x wrapped behind the fast-commit area when recovering, later ones before it.
+        # Kernels differ in whether recovery then goes on behind the fast-commit area or at the start of the log.
         raise MapUnknown("journal: the log wraps and has a fast-commit area")
     return journal.first
 

@@ -76,7 +76,7 @@ def _inside(partition: Partition, disk_size: int) -> Partition:
 def _map_content(read_at: ReadAt, start: int, size: int, number: int, content: Content, frozen: bool) -> Tuple[Ranges, PartMap]:
     parser = PARSERS.get(content.kind)
     if parser is None:
-        return Ranges.whole(size), PartMap(number, content.kind, size, size, "whole", "content without a map that can be read")
+        return Ranges.whole(size), PartMap(number, content.kind, size, size, "whole", f"no map of used blocks is known for {content.kind}")
 
     def read_part(offset: int, length: int) -> bytes:
         return read_at(start + offset, max(0, min(length, size - offset)))

@@ -4,8 +4,9 @@
 
 """Target profiles: what each platform shows a guest, as data with the source of each fact.
 
-A bus is one way in which the platform may attach the disks, with all drivers that a kernel must have to read a disk on it; the first bus of a profile is the one
-that the platform uses unless told otherwise. What a driver needs itself is not listed: that is read from the kernel's own modules.dep.
+A bus is one way in which the platform may attach the disks, with all drivers that a kernel must have to read a disk on it; the first
+bus of a profile is the one that the platform uses unless told otherwise. What a driver needs itself is not listed: that is read from
+the kernel's own modules.dep.
 """
 
 from typing import Dict, NamedTuple, Tuple
@@ -53,48 +54,88 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            "kvm", (VIRTIO_SCSI, VIRTIO_BLK, AHCI, IDE), ("virtio_net", "e1000", "e1000e"), ("bios", "uefi"), "ttyS0,115200",
+            "kvm",
+            (VIRTIO_SCSI, VIRTIO_BLK, AHCI, IDE),
+            ("virtio_net", "e1000", "e1000e"),
+            ("bios", "uefi"),
+            "ttyS0,115200",
             VIRTIO_SOURCES + ("QEMU system emulation manual: device options, isa-serial",),
         ),
         Profile(
-            "openstack", (VIRTIO_BLK, VIRTIO_SCSI, AHCI, IDE), ("virtio_net", "e1000", "e1000e", "vmxnet3"), ("bios", "uefi"), "ttyS0,115200",
+            "openstack",
+            (VIRTIO_BLK, VIRTIO_SCSI, AHCI, IDE),
+            ("virtio_net", "e1000", "e1000e", "vmxnet3"),
+            ("bios", "uefi"),
+            "ttyS0,115200",
             VIRTIO_SOURCES + ("OpenStack Glance useful image properties: hw_disk_bus, hw_scsi_model, hw_vif_model, hw_firmware_type",),
         ),
         Profile(
-            "aws-nitro", (NVME,), ("ena", "ixgbevf"), ("bios", "uefi"), "ttyS0,115200",
+            "aws-nitro",
+            (NVME,),
+            ("ena", "ixgbevf"),
+            ("bios", "uefi"),
+            "ttyS0,115200",
             ("Amazon EC2 user guide: EBS volumes and NVMe, enhanced networking, boot modes",),
         ),
         Profile(
-            "aws-xen", (XEN_BLOCK,), ("xen_netfront", "ixgbevf"), ("bios",), "ttyS0,115200",
+            "aws-xen",
+            (XEN_BLOCK,),
+            ("xen_netfront", "ixgbevf"),
+            ("bios",),
+            "ttyS0,115200",
             ("Amazon EC2 user guide: device names on Linux instances, enhanced networking",),
         ),
         Profile(
-            "vmware", (PVSCSI, LSI_SPI, LSI_SAS, AHCI, NVME), ("vmxnet3", "e1000", "e1000e"), ("bios", "uefi"), "",
+            "vmware",
+            (PVSCSI, LSI_SPI, LSI_SAS, AHCI, NVME),
+            ("vmxnet3", "e1000", "e1000e"),
+            ("bios", "uefi"),
+            "",
             ("VMware vSphere virtual machine administration: SCSI, SATA and NVMe controllers, network adapters",),
         ),
         Profile(
-            "hyperv", (HYPERV_SCSI, IDE), ("hv_netvsc",), ("bios", "uefi"), "ttyS0,115200",
+            "hyperv",
+            (HYPERV_SCSI, IDE),
+            ("hv_netvsc",),
+            ("bios", "uefi"),
+            "ttyS0,115200",
             ("Microsoft: Linux virtual machines on Hyper-V; kernel Documentation/virt/hyperv/overview.rst",),
         ),
         Profile(
-            "azure", (HYPERV_SCSI, HYPERV_NVME), ("hv_netvsc", "mlx4_en", "mlx5_core", "mana"), ("bios", "uefi"), "ttyS0,115200",
+            "azure",
+            (HYPERV_SCSI, HYPERV_NVME),
+            ("hv_netvsc", "mlx4_en", "mlx5_core", "mana"),
+            ("bios", "uefi"),
+            "ttyS0,115200",
             ("Microsoft Azure: prepare Linux for imaging (hv_vmbus, hv_storvsc, hv_netvsc), NVMe for remote disks",),
         ),
         Profile(
-            "gcp", (VIRTIO_SCSI, NVME), ("virtio_net", "gve", "idpf"), ("bios", "uefi"), "ttyS0,38400",
+            "gcp",
+            (VIRTIO_SCSI, NVME),
+            ("virtio_net", "gve", "idpf"),
+            ("bios", "uefi"),
+            "ttyS0,38400",
             ("Google Compute Engine: requirements to build custom images; guest OS features",),
         ),
         # The provider documents the hypervisor and not the bus: everything that KVM commonly shows.
         Profile(
-            "ncloud-kvm", (VIRTIO_BLK, VIRTIO_SCSI, AHCI, IDE), ("virtio_net", "e1000"), ("bios", "uefi"), "ttyS0,115200",
+            "ncloud-kvm",
+            (VIRTIO_BLK, VIRTIO_SCSI, AHCI, IDE),
+            ("virtio_net", "e1000"),
+            ("bios", "uefi"),
+            "ttyS0,115200",
             VIRTIO_SOURCES + ("NAVER Cloud Platform API: hypervisorType KVM",),
         ),
         Profile(
-            "ncloud-xen", (XEN_BLOCK, IDE), ("xen_netfront",), ("bios",), "ttyS0,115200",
+            "ncloud-xen",
+            (XEN_BLOCK, IDE),
+            ("xen_netfront",),
+            ("bios",),
+            "ttyS0,115200",
             ("NAVER Cloud Platform API: hypervisorType XEN; device names /dev/xvda",),
         ),
     )
-}     # type: Dict[str, Profile]
+}  # type: Dict[str, Profile]
 
 
 def get_profile(name: str) -> Profile:

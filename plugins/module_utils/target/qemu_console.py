@@ -16,7 +16,8 @@ from ..errors import TargetError
 # ECMA-48: CSI sequences, OSC strings (ended by BEL or ST), other escapes.
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")        # all but tab and line feed
-_LONGEST_SEQUENCE = 256
+# The beginning of a sequence whose end has not come yet. A title that runs on for ever is none.
+_CUT_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]{0,256}\x1b?|[ -/]*)\Z")
 _LIMIT = 1 << 20
 # A machine whose console ends with one of these, and then stays silent, does not come up any more.
 _FATAL = re.compile(
@@ -39,11 +40,10 @@ class TerminalText:
 
     def feed(self, data):
         text = self._held + self._decoder.decode(data)
-        escape = text.rfind("\x1b")
-        self._held = ""
-        if escape >= max(0, len(text) - _LONGEST_SEQUENCE) and not _SEQUENCE.match(text, escape):
-            text, self._held = text[:escape], text[escape:]
-        return _strip(text)
+        cut = _CUT_SEQUENCE.search(text)
+        end = cut.start() if cut else len(text)
+        self._held = text[end:]
+        return _strip(text[:end])
 
 
 def _strip(text):

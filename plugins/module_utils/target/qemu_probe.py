@@ -6,7 +6,7 @@
 
 `/dev/kvm` is no promise: on some hosts it exists, guests start on it, and then crawl or hang (nested virtualisation that is switched off or
 emulated). So KVM is used only after a small boot program has done real work on it within a time limit. The verdict is kept until the host
-boots again.
+boots again; a bad one for an hour only, because it may come from a host that was very busy.
 """
 
 import json
@@ -22,12 +22,13 @@ from typing import NamedTuple
 from ..errors import TargetError
 
 TRIAL_SECONDS = 2.0
+_DOUBT_SECONDS = 3600.0
 # The four denials that libvirt uses as well: https://libvirt.org/kbase/qemu-passthrough-security.html
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _PROGRAMS = ("qemu-system-x86_64", "/usr/libexec/qemu-kvm")
 
-# A boot sector. Real mode -> protected mode -> long mode with paging (as every kernel does), then 2^25 turns of a loop that writes to memory,
-# then "K" on the first serial port. With KVM the loop takes some 20 ms; where the host emulates each instruction it takes many seconds.
+# A boot sector. Real mode -> protected mode -> long mode with paging (as every kernel does), then 2^25 turns of a loop that writes to
+# memory, then "K" on the first serial port. With KVM the loop takes some 20 ms; where the host emulates each instruction it takes many seconds.
 #
 #   cli; ax = ds = es = ss = 0; sp = 0x7c00; cld
 #   di = 0x1000; cx = 0x1800; rep stosw                       page tables: 0x1000 PML4, 0x2000 PDPT, 0x3000 PD
@@ -147,10 +148,10 @@ def _read_cache(path, key):
     try:
         with open(path, encoding="utf-8") as stream:
             data = json.load(stream)
-        if data.get("key") != key:
+        if data.get("key") != key or not (data["kvm"] or 0 <= time.time() - data["time"] < _DOUBT_SECONDS):
             return None
         return Abilities(str(data["program"]), bool(data["kvm"]), str(data["kvm_reason"]), bool(data["sandbox"]))
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -160,7 +161,7 @@ def _write_cache(path, key, known):
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".qemu-")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(dict(known._asdict(), key=key), stream)
+            json.dump(dict(known._asdict(), key=key, time=time.time()), stream)
         os.replace(temporary, path)
     except OSError:
         pass

@@ -169,15 +169,16 @@ def _grub(demo: Dict[str, Any], root: str, kernel: str) -> None:
         "menuentry '{title}' --class debian --class gnu-linux --class os {{\n"
         "\tinsmod gzio\n\tinsmod part_gpt\n\tinsmod ext2\n\tset root='{place}'\n"
         "\techo 'Loading Linux {kernel} ...'\n"
-        "\tlinux /boot/vmlinuz-{kernel} root={device} ro {mode}{arguments}\n"
+        "\tlinux /boot/vmlinuz-{kernel} root={device} ro {arguments}\n"
         "\tinitrd /boot/initrd.img-{kernel}\n}}\n"
     )
-    values = {"place": place.strip("()"), "kernel": kernel, "device": part["device"], "arguments": _arguments(demo)}
+    values = {"place": place.strip("()"), "kernel": kernel, "device": part["device"]}
+    arguments = _arguments(demo)
     config: List[str] = [
         "# Made like update-grub does, with GRUB_DISABLE_UUID=true and GRUB_DISABLE_LINUX_UUID=true.\n",
         "if [ -s $prefix/grubenv ]; then\n\tload_env\nfi\nset default=\"0\"\nterminal_input console\nterminal_output console\nset timeout=1\n",
-        entry.format(title="Debian GNU/Linux", mode="", **dict(values, arguments=values["arguments"] + " quiet")),
-        entry.format(title="Debian GNU/Linux, with Linux %s (recovery mode)" % kernel, mode="single ", **values),
+        entry.format(title="Debian GNU/Linux", arguments=arguments + " quiet", **values),
+        entry.format(title="Debian GNU/Linux, with Linux %s (recovery mode)" % kernel, arguments="single " + arguments, **values),
     ]
     _write(root, "boot/grub/grub.cfg", "\n".join(config))
     os.chmod(os.path.join(root, "boot/grub/grub.cfg"), 0o444)

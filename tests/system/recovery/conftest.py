@@ -9,8 +9,8 @@ import shutil
 
 import pytest
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import loop, mount, processes, state, syscalls
-from recovery_disks import ESP, fill_root, make_disk, make_fs, mounted
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import mount, processes, state, syscalls
+from recovery_disks import ESP, fill_root, make_disk, make_fs, mounted, ours_attached, run
 
 PROGRAMS = ("sfdisk", "mkfs.ext4", "mkfs.xfs", "mkfs.vfat", "mkswap", "mcopy", "fsck.vfat", "e2fsck")
 SERVER_FSTAB = """\
@@ -63,7 +63,7 @@ def server_template(tmp_path_factory):
 def server(server_template, tmp_path):
     path, parts = server_template
     copy = tmp_path / "sda.raw"
-    shutil.copyfile(path, copy)     # keeps holes where the system can
+    run("cp", "--sparse=auto", str(path), str(copy))
     return copy, parts
 
 
@@ -81,7 +81,3 @@ def place(tmp_path):
         processes.end_all(state.tag_of(point), 1.0)
         assert not left
         assert not ours_attached(point)
-
-
-def ours_attached(point):
-    return [device for device in loop.devices() if device.name == f"agnostic.recovery:{state.tag_of(point)}"]

@@ -5,11 +5,12 @@
 """Builds real disks for the tests: partition tables by sfdisk, file systems by mkfs on loop devices, files by mounting them."""
 
 import contextlib
+import glob
 import os
 import subprocess
 from typing import NamedTuple
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import loop, syscalls
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import loop, state, syscalls
 
 MIB = 1 << 20
 OS_RELEASE = "ID=debian\nVERSION_ID=12\n"
@@ -100,3 +101,9 @@ def read(path):
 def contents(path):
     """A digest of the whole disk file."""
     return run("sha256sum", str(path)).split()[0]
+
+
+def ours_attached(place):
+    """The loop devices that belong to a mount point, whichever disk they are over."""
+    devices = (loop._status(path) for path in glob.glob("/dev/loop[0-9]*"))
+    return [device for device in devices if device and device.name == f"agnostic.recovery:{state.tag_of(place)}"]

@@ -12,8 +12,7 @@ import pytest
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import TargetError
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import mount, syscalls
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import RestoredDisk
-from conftest import ours_attached
-from recovery_disks import contents, device, fill_root, make_disk, make_fs, mounted, read, run, write
+from recovery_disks import contents, device, fill_root, make_disk, make_fs, mounted, ours_attached, read, run, write
 
 
 def take(disks, place, **options):
@@ -83,7 +82,7 @@ def test_read_only_leaves_every_byte(server, place):
             descriptor = os.open(root / "later.txt", os.O_RDONLY)
             os.fsync(descriptor)
             os.close(descriptor)
-            run("cp", "--sparse=always", str(path), str(crashed))
+            run("cp", "--sparse=auto", str(path), str(crashed))
         os.replace(crashed, path)
     before = contents(path)
     with mount.mounted_machine([RestoredDisk("sda", str(path))], place[0], read_only=True, state_folder=place[1]) as result:
@@ -119,7 +118,7 @@ def test_fuse_instead_of_the_kernel(server, place):
 
 def test_logical_partitions_of_an_mbr(tmp_path, place):
     path = tmp_path / "hda.raw"
-    parts = make_disk(path, 200, "label: dos\nlabel-id: 0x12345678\nsize=32M,type=83\nsize=150M,type=5\nsize=64M\nsize=64M\n")
+    parts = make_disk(path, 200, "label: dos\nlabel-id: 0x12345678\n1: size=32M,type=83\n2: size=150M,type=5\n5: size=64M\n6: size=64M\n")
     make_fs(path, parts[1], "ext2")
     make_fs(path, parts[5], "ext4")
     make_fs(path, parts[6], "ext4")
@@ -164,7 +163,7 @@ def test_clone_of_a_mounted_file_system(server, place, tmp_path):
     """The worker has the same UUIDs mounted: xfs is mounted beside it, btrfs is refused."""
     path, parts = server
     original = tmp_path / "original.raw"
-    run("cp", "--sparse=always", str(path), str(original))
+    run("cp", "--sparse=auto", str(path), str(original))
     with mounted(original, parts[4], "xfs", tmp_path / "mnt"):
         result = take({"sda": path}, place)
         assert "/srv/data" in where(result)
@@ -181,7 +180,7 @@ def test_clone_of_a_mounted_btrfs_is_refused(tmp_path, place):
     make_fs(path, parts[1], "btrfs", "--mixed")
     with mounted(path, parts[1], "btrfs", tmp_path / "mnt") as root:
         fill_root(root, "")
-    run("cp", "--sparse=always", str(path), str(clone))
+    run("cp", "--sparse=auto", str(path), str(clone))
     with mounted(path, parts[1], "btrfs", tmp_path / "mnt"), pytest.raises(TargetError, match="same UUID"):
         take({"sda": clone}, place, backend="kernel")
     assert where(take({"sda": clone}, place)) == {"/": ("sda", 1, "btrfs", "kernel")}
@@ -222,7 +221,7 @@ def test_disk_in_use(server, place, tmp_path):
     path, parts = server
     with mounted(path, parts[3], "ext4", tmp_path / "mnt"), pytest.raises(TargetError, match="in use by the read-write mount at"):
         take({"sda": path}, place)
-    with open(path, "r+b"), subprocess.Popen(["tail", "-f", "/dev/null"], stdin=open(path, "r+b")) as writer:
+    with open(path, "r+b") as opened, subprocess.Popen(["tail", "-f", "/dev/null"], stdin=opened) as writer:
         with pytest.raises(TargetError, match=r"in use by tail \(process \d+\)"):
             take({"sda": path}, place)
         writer.kill()

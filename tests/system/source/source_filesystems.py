@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from source_churn import Churn
-from source_images import CannotMount, copy_image, frozen, make_image, mounted, need, run, stop_dead
+from source_images import CannotMount, copy_image, frozen, make_image, mounted, need, run, stop_dead, sync
 
 MIB = 1 << 20
 
@@ -29,7 +29,7 @@ FILE_SYSTEMS = {
     "ext4-no-csum": ("ext4", 120 * MIB, "mkfs.ext4 -q -F -b 1024 -O ^metadata_csum,^uninit_bg,^64bit", "data=writeback,journal_async_commit"),
     "ext4-sparse2": ("ext4", 120 * MIB, "mkfs.ext4 -q -F -b 1024 -O sparse_super2", "rw"),
     "ext4-no-journal": ("ext4", 120 * MIB, "mkfs.ext4 -q -F -O ^has_journal", "rw"),
-    "ext4-seed-inline": ("ext4", 120 * MIB, "mkfs.ext4 -q -F -I 256 -O metadata_csum_seed,inline_data,ea_inode,orphan_file", "rw"),
+    "ext4-seed-inline": ("ext4", 120 * MIB, "mkfs.ext4 -q -F -O metadata_csum_seed,inline_data,ea_inode,orphan_file", "rw"),
     "ext4-fast-commit": ("ext4", 200 * MIB, "mkfs.ext4 -q -F -b 4096 -O fast_commit -J size=16", "rw"),
     "ext4-smaller": ("ext4", 120 * MIB, "mkfs.ext4 -q -F -b 1024 {} 100000", "rw"),
     "ext3": ("ext3", 120 * MIB, "mkfs.ext3 -q -F", "data=writeback"),
@@ -62,9 +62,9 @@ def churned(image, kind, options, state, chance, folder, copy):
     try:
         with mounted(image, folder, kind, options):
             churn = Churn(folder, chance, largest)
-            churn.run(chance.randrange(20, 120))
-            os.sync()
-            churn.run(chance.randrange(10, 100))
+            churn.run(chance.randrange(20, 100))
+            sync(folder)
+            churn.run(chance.randrange(10, 60))
             if state == "frozen":
                 with frozen(folder):
                     copy_image(image, copy)

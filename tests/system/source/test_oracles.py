@@ -4,7 +4,7 @@
 
 """Used maps against other programs that know the file systems: e2fsprogs, xfsprogs, partclone, the kernel's own replay.
 
-partclone is wrong on bigalloc (heap overflow in 0.3.23) and does not run on file systems with an unreplayed journal, so it is not asked there.
+partclone is wrong on bigalloc (heap overflow in 0.3.23) and does not run on file systems with an unreplayed journal: it is not asked there.
 """
 
 import os
@@ -18,7 +18,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk impo
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.ranges import Ranges
 from source_churn import Churn
 from source_filesystems import FILE_SYSTEMS, MIB, churned, make
-from source_images import copy_image, copy_used, make_image, map_of, mounted, need, run
+from source_images import copy_image, copy_used, make_image, map_of, mounted, need, run, sync
 
 EXT = [name for name, (kind, _size, _command, _options) in FILE_SYSTEMS.items() if kind != "xfs"]
 # What the kernel of the test machine need not be able to mount.
@@ -127,7 +127,8 @@ def assert_replayed(superblock, overlay, journal, journal_start, source, target)
             if block in overlay:
                 expected[(block - first) * size:(block - first + 1) * size] = overlay[block].content(journal)
         if expected != new:
-            changed += [first + index for index in range(batch) if expected[index * size:(index + 1) * size] != new[index * size:(index + 1) * size]]
+            places = (slice(index * size, (index + 1) * size) for index in range(batch))
+            changed += [first + index for index, place in enumerate(places) if expected[place] != new[place]]
     # e2fsck also updates the superblock and the copies of it and of the descriptors, and the journal's own superblock
     heads = {block for group in range(superblock.groups) for start, end in extlayout._group_head(superblock, group)
              for block in range(start, end) if block not in overlay}
@@ -137,9 +138,9 @@ def assert_replayed(superblock, overlay, journal, journal_start, source, target)
 
 
 @pytest.mark.parametrize("features", ("64bit", "^64bit"))
-@pytest.mark.parametrize("version", (0, 2, 3))      # of version 1 debugfs makes checksums that e2fsck refuses; the kernel makes right ones
+@pytest.mark.parametrize("version", (0, 2, 3))      # version 1 of debugfs is wrong; the kernel writes right ones
 def test_journals_written_by_debugfs(features, version, work):
-    """Revoke records, no checksums and those of each version, block numbers of 32 and 64 bits, written by e2fsprogs and replayed by e2fsck."""
+    """Revoke records, no checksums and those of two versions, block numbers of 32 and 64 bits; replayed by e2fsck."""
     need("debugfs", "mkfs.ext4")
     features += ",metadata_csum" if version > 1 else ",^metadata_csum"
     checksum = f"-c -v {version}" if version else ""
@@ -180,7 +181,8 @@ def free_of_xfs(image):
     block_size = int(re.search(r"^blocksize = (\d+)", text, re.M).group(1))
     group = int(re.search(r"^agblocks = (\d+)", text, re.M).group(1))
     rows = re.findall(r"^\s*(\d+)\s+(\d+)\s+(\d+)\s*$", text, re.M)
-    return Ranges(((int(ag) * group + int(start)) * block_size, (int(ag) * group + int(start) + int(count)) * block_size) for ag, start, count in rows)
+    extents = ((int(number) * group + int(start), int(count)) for number, start, count in rows)
+    return Ranges((first * block_size, (first + count) * block_size) for first, count in extents)
 
 
 @pytest.mark.parametrize("name", XFS)
@@ -221,19 +223,19 @@ def test_a_small_xfs_log_that_wraps_many_times(work):
     """Clean after every unmount and never clean after a stop, wherever the head of the log is."""
     need("mkfs.xfs")
     image = make_image(os.path.join(work, "disk"), 64 * MIB)
-    command = ["mkfs.xfs", "-q", "-d", "agcount=2", "-l", "size=1200b", "-m", "reflink=0,rmapbt=0", image]
+    command = ["mkfs.xfs", "-q", "-d", "agcount=2", "-l", "size=1000b", "-m", "reflink=0,rmapbt=0", image]
     # xfsprogs makes file systems below 300 MB only for its test suite, which these variables announce
     done = subprocess.run(command, env=dict(os.environ, TEST_DIR="/", TEST_DEV="/", QA_CHECK_FS="1"), stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         pytest.skip("this mkfs.xfs makes no small logs")
     chance = random.Random("log")
     folder = os.path.join(work, "mnt")
-    for round_number in range(25):
+    for round_number in range(10):
         with mounted(image, folder, "xfs"):
             churn = Churn(os.path.join(folder), chance, 30_000)
             churn.serial = round_number * 10_000
             churn.run(chance.randrange(40, 120))
-            os.sync()
+            sync(folder)
             ranges, part = map_of(image, "xfs")
             assert part.method == "whole", part
             for path in churn.files[5:]:

@@ -12,6 +12,8 @@ import os
 import random
 
 import pytest
+from ansible_collections.agnostic.recovery.plugins.module_utils.source import ext, extlayout
+from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
 from source_filesystems import FILE_SYSTEMS, churned, make
 from source_images import check, copy_used, map_of, mounted, tree_of
 
@@ -48,6 +50,25 @@ def test_a_copy_of_the_used_ranges_holds_the_same_files(name, state, round_numbe
     assert expected
     assert files_of(sparse, kind, folder) == expected
     assert "damaged" not in part.method
+
+
+def test_the_map_before_recovery_would_lose_files(work):
+    """The control: the acid test must notice a map that ignores the journal."""
+    folder, full, sparse = os.path.join(work, "mnt"), os.path.join(work, "full"), os.path.join(work, "sparse")
+    for seed in range(10):
+        image, kind, options = make("ext4-4k", os.path.join(work, "disk"))
+        churned(image, kind, options, "dead", random.Random(seed), folder, full)
+        with open_disk(full, "disk") as source:
+            superblock = extlayout.read_superblock(source.read_at, source.size)
+            stale = ext._map(ext._View(source.read_at, superblock.block_size), source.size, superblock, verify=False)
+        copy_used(full, sparse, stale.ranges)
+        expected = files_of(full, kind, folder)
+        try:
+            if files_of(sparse, kind, folder) != expected:
+                return
+        except (AssertionError, OSError):
+            return
+    pytest.fail("ten stale maps lost nothing")
 
 
 def may_be_whole(name, kind, state):

@@ -20,7 +20,8 @@ MIB = 1 << 20
 
 TABLES = {
     # sfdisk script, offsets of the partitions in MiB: ext4, xfs, swap, vfat
-    "gpt": ("label: gpt\nstart=1MiB,size=64MiB\nstart=66MiB,size=320MiB\nstart=390MiB,size=32MiB\nstart=425MiB,size=40MiB,type=U\n", (1, 66, 390, 425)),
+    "gpt": ("label: gpt\nstart=1MiB,size=64MiB\nstart=66MiB,size=320MiB\nstart=390MiB,size=32MiB\nstart=425MiB,size=40MiB,type=U\n",
+            (1, 66, 390, 425)),
     "mbr": ("label: dos\nstart=1MiB,size=64MiB\nstart=66MiB,size=320MiB\nstart=387MiB,size=90MiB,type=5\n"
             "start=390MiB,size=32MiB,type=82\nstart=425MiB,size=40MiB,type=c\n", (1, 66, 390, 425)),
 }

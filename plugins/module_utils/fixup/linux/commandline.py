@@ -4,8 +4,8 @@
 
 """Kernel command lines where boot loaders and their generators keep them, each changed in place: every other byte of the file stays.
 
-Forms: GRUB manual (`linux`, /etc/default/grub), GRUB legacy manual (`kernel`), UAPI boot loader specification (`options`), syslinux (`APPEND`),
-kernel-install(8) (/etc/kernel/cmdline).
+Forms: GRUB manual (`linux`, /etc/default/grub), GRUB legacy manual (`kernel`), UAPI boot loader specification (`options`), syslinux
+(`APPEND`), kernel-install(8) (/etc/kernel/cmdline).
 """
 
 import re

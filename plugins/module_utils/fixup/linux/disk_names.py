@@ -4,8 +4,8 @@
 
 """Names of disks that depend on the old hardware, replaced by what lasts: in fstab, crypttab, kernel command lines and the resume setting.
 
-Without this the root file system is not found, or one entry of fstab stops the boot in emergency mode. Data disks that were not recovered get `nofail`, since systemd
-waits 90 seconds for each and then gives up the boot (systemd.mount(5)).
+Without this the root file system is not found, or one entry of fstab stops the boot in emergency mode. Data disks that were not
+recovered get `nofail`, since systemd waits 90 seconds for each and then gives up the boot (systemd.mount(5)).
 """
 
 import re
@@ -46,7 +46,9 @@ def plan(situation: Situation, draft: Draft) -> None:
     by_partition = any(not kernel.initramfs for kernel in situation.kernels)
     for path, text, pattern in commandline.files(draft, commandline.ENTRIES + commandline.SOURCES):
         unknown = _reporter(draft, path)
-        draft.write_text(path, commandline.edited(text, pattern, lambda line: _renamed(line, _ARGUMENT, names, unknown, by_partition)), REASON)
+        draft.write_text(
+            path, commandline.edited(text, pattern, lambda line: _renamed(line, _ARGUMENT, names, unknown, by_partition)), REASON
+        )
     text = draft.read_text(RESUME)
     if text is not None:
         draft.write_text(RESUME, _renamed(text, _SETTING, names, _reporter(draft, RESUME)), REASON)
@@ -100,9 +102,14 @@ def _plan_fstab(situation, draft, names):
         if not _is_missing(mount, names):
             continue
         if mount.path in ESSENTIAL:
-            draft.find("error", f"{FSTAB} mounts {mount.path} from {mount.spec}, which is on none of the recovered disks. Recover that disk too.")
+            draft.find(
+                "error", f"{FSTAB} mounts {mount.path} from {mount.spec}, which is on none of the recovered disks. Recover that disk too."
+            )
         else:
-            draft.find("warning", f"{FSTAB} names {mount.spec} for {mount.path}, which is on none of the recovered disks; the machine boots without it.")
+            draft.find(
+                "warning",
+                f"{FSTAB} names {mount.spec} for {mount.path}, which is on none of the recovered disks; the machine boots without it.",
+            )
         if mount.path not in ("/", "/usr"):
             text = _with_nofail(text, index, mount)
     draft.write_text(FSTAB, text, REASON_MISSING)
@@ -145,4 +152,6 @@ def _renamed(text, pattern, names, unknown, by_partition=False):
 
 
 def _reporter(draft, path):
-    return lambda spec: draft.find("warning", f"{path} names {spec}, for which the recovered disks hold no lasting name. It is left as it is.")
+    return lambda spec: draft.find(
+        "warning", f"{path} names {spec}, for which the recovered disks hold no lasting name. It is left as it is."
+    )

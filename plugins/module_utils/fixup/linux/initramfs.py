@@ -4,9 +4,10 @@
 
 """The target's disk drivers in the initramfs of every kernel that the boot loader can start, by appending to it, never by rebuilding it.
 
-Without them the kernel starts and finds no root file system: the first cause of failed recoveries. The drivers come from the image's own /lib/modules. Loading is left to udev in
-the initramfs, which does it by the complete index; where there is no udev the names are put where the initramfs' own scripts load them. The machine's initramfs tools
-are told of the drivers too, so that the next rebuild keeps them.
+Without them the kernel starts and finds no root file system: the first cause of failed recoveries. The drivers come from the image's
+own /lib/modules. Loading is left to udev in the initramfs, which does it by the complete index; where there is no udev the names are
+put where the initramfs' own scripts load them. The machine's initramfs tools are told of the drivers too, so that the next rebuild
+keeps them.
 """
 
 from typing import List
@@ -28,8 +29,13 @@ NAME_FILES = "/etc/systemd/network"
 
 # Kernel packages without drivers for other platforms, by the end of their version, and what to install instead.
 LEAN_KERNELS = (
-    ("-cloud-amd64", "linux-image-amd64"), ("-cloud-arm64", "linux-image-arm64"), ("-kvm", "linux-image-generic"), ("-virtual", "linux-image-generic"),
-    ("-aws", "linux-image-generic"), ("-azure", "linux-image-generic"), ("-gcp", "linux-image-generic"),
+    ("-cloud-amd64", "linux-image-amd64"),
+    ("-cloud-arm64", "linux-image-arm64"),
+    ("-kvm", "linux-image-generic"),
+    ("-virtual", "linux-image-generic"),
+    ("-aws", "linux-image-generic"),
+    ("-azure", "linux-image-generic"),
+    ("-gcp", "linux-image-generic"),
 )
 
 
@@ -72,7 +78,8 @@ def _wanted(situation):
 
 
 def _served_buses(situation, kernel):
-    """The names of the target's buses whose drivers this kernel has, in /lib/modules (if there is an initramfs to carry them) or built in."""
+    """The names of the target's buses whose drivers this kernel has, in /lib/modules (if there is an initramfs to carry them) or built
+    in."""
     enough = ("module", "builtin") if kernel.initramfs else ("builtin",)
     return tuple(bus.name for bus in situation.profile.buses if all(kernel.modules.state(driver) in enough for driver in bus.drivers))
 
@@ -111,7 +118,8 @@ def _extend(situation, draft, kernel, wanted):
     modules = overlay.missing(kernel, wanted).modules
     if modules and overlay.foreign_form(kernel):
         raise FixupError(
-            f"{kernel.initramfs} holds modules in another form than /lib/modules ({', '.join(overlay.foreign_form(kernel)[:3])}, …), which is not supported yet.")
+            f"{kernel.initramfs} holds modules in another form than /lib/modules ({', '.join(overlay.foreign_form(kernel)[:3])}, …), which is not supported yet."
+        )
     extra = _configuration(situation, archive)
     extra.update(_load_list(situation, draft, kernel, modules))
     extra.update(_nic_names(situation, draft, kernel))
@@ -155,19 +163,28 @@ def _load_list(situation, draft, kernel, modules):
     if not modules or _has_udev(archive):
         return {}
     if "scripts/functions" not in archive.entries:
-        draft.find("warning", f"Nothing in {kernel.initramfs} is known to load drivers by itself. If the machine does not find its disks, this is why.")
+        draft.find(
+            "warning",
+            f"Nothing in {kernel.initramfs} is known to load drivers by itself. If the machine does not find its disks, this is why.",
+        )
         return {}
     entry = archive.entries.get("conf/modules")
     text = entry.data.decode("utf-8", "surrogateescape") if entry is not None and entry.data else ""
     names = [name for name in situation.profile.disk_drivers if kernel.modules.state(name) == "module" and name not in text.split()]
-    return {"conf/modules": (text + ("" if not text or text.endswith("\n") else "\n") + "".join(name + "\n" for name in names)).encode("utf-8", "surrogateescape")}
+    return {
+        "conf/modules": (text + ("" if not text or text.endswith("\n") else "\n") + "".join(name + "\n" for name in names)).encode(
+            "utf-8", "surrogateescape"
+        )
+    }
 
 
 def _nic_names(situation, draft, kernel):
     """.link files that the network fix-up writes, where udev in the initramfs sees the NIC first and would name it."""
     archive = kernel.archive
     there = archive.modules(kernel.version)
-    if not _has_udev(archive) or not any(driver in there or kernel.modules.state(driver) == "builtin" for driver in situation.profile.nic_drivers):
+    if not _has_udev(archive) or not any(
+        driver in there or kernel.modules.state(driver) == "builtin" for driver in situation.profile.nic_drivers
+    ):
         return {}
     found = {}
     for path in sorted(set(draft.pending(NAME_FILES)) | set(draft.glob(NAME_FILES + "/*agnostic-recovery*.link"))):

@@ -4,7 +4,8 @@
 
 """Old device names and what the same partition is called wherever it appears: the file system's UUID, or the partition's.
 
-The kernel numbers disks by driver and order of discovery; "/dev/sda2" of the source is "/dev/vda2" or "/dev/nvme0n1p2" on the target, or another disk altogether.
+The kernel numbers disks by driver and order of discovery; "/dev/sda2" of the source is "/dev/vda2" or "/dev/nvme0n1p2" on the target,
+or another disk altogether.
 """
 
 import re

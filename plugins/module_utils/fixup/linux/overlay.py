@@ -4,8 +4,9 @@
 
 """The addition to an initramfs: a small archive that the kernel unpacks over what is there.
 
-It holds module files from the image's own /lib/modules with all that they need, the index files of that kernel's modules, and changed configuration. What the kernel does with it
-is in machine/initramfs.py; so an existing folder gets no entry of its own (it could replace a link such as lib -> usr/lib), and a missing one gets one, parents first.
+It holds module files from the image's own /lib/modules with all that they need, the index files of that kernel's modules, and changed
+configuration. What the kernel does with it is in machine/initramfs.py; so an existing folder gets no entry of its own (it could replace
+a link such as lib -> usr/lib), and a missing one gets one, parents first.
 """
 
 import re
@@ -23,10 +24,20 @@ from ..situation import BootKernel
 
 MODULE_LIMIT = 64 * 1024 * 1024          # bytes of one module file
 
-# What modprobe and udev read (kmod: libkmod-index.c, depmod.c). Left out: modules.order and modules.symbols*, which only depmod and debuggers use.
+# What modprobe and udev read (kmod: libkmod-index.c, depmod.c). Left out: modules.order and modules.symbols*, which only depmod and
+# debuggers use.
 INDEX = (
-    "modules.alias", "modules.alias.bin", "modules.builtin", "modules.builtin.alias.bin", "modules.builtin.bin", "modules.builtin.modinfo", "modules.dep",
-    "modules.dep.bin", "modules.devname", "modules.softdep", "modules.weakdep",
+    "modules.alias",
+    "modules.alias.bin",
+    "modules.builtin",
+    "modules.builtin.alias.bin",
+    "modules.builtin.bin",
+    "modules.builtin.modinfo",
+    "modules.dep",
+    "modules.dep.bin",
+    "modules.devname",
+    "modules.softdep",
+    "modules.weakdep",
 )
 
 _LZ4_MAGIC = struct.pack("<I", 0x184C2102)
@@ -55,7 +66,9 @@ def foreign_form(kernel: BootKernel) -> Tuple[str, ...]:
     The index of /lib/modules would then name files that the initramfs has not.
     """
     there = kernel.archive.modules(kernel.version)
-    return tuple(sorted(name for name, path in there.items() if name in kernel.modules.files and not path.endswith("/" + kernel.modules.files[name])))
+    return tuple(
+        sorted(name for name, path in there.items() if name in kernel.modules.files and not path.endswith("/" + kernel.modules.files[name]))
+    )
 
 
 def build(tree, kernel: BootKernel, modules: Tuple[str, ...], extra: Dict[str, bytes]) -> Tuple[bytes, Tuple[str, ...]]:
@@ -99,7 +112,9 @@ def _folder(archive, path, made):
         entry = archive.entries.get(found)
         if entry is None:
             if found != step:
-                raise FixupError(f"The initramfs has a link at {step} that leads nowhere ({found or 'a missing folder'}), so nothing can be added below it.")
+                raise FixupError(
+                    f"The initramfs has a link at {step} that leads nowhere ({found or 'a missing folder'}), so nothing can be added below it."
+                )
             made[step] = None
             here = step
         elif stat.S_ISDIR(entry.mode):
@@ -110,9 +125,11 @@ def _folder(archive, path, made):
 
 
 def pack(archive: Initramfs, data: bytes, gzip: bool) -> bytes:
-    """The bytes to append: `data` compressed in a way that this kernel surely unpacks behind what is there, with the zeros in front that align it."""
+    """The bytes to append: `data` compressed in a way that this kernel surely unpacks behind what is there, with the zeros in front
+    that align it."""
     if archive.segments[-1].compression == "lz4":
-        # Kernels before 5.8 read on behind an lz4 stream as if it went on: only another lz4 stream may follow, and no zeros. It holds the bytes as they are.
+        # Kernels before 5.8 read on behind an lz4 stream as if it went on: only another lz4 stream may follow, and no zeros. It holds
+        # the bytes as they are.
         return b"" if not data else _LZ4_MAGIC + b"".join(_lz4_literals(data[at:at + _LZ4_BLOCK]) for at in range(0, len(data), _LZ4_BLOCK))
     if gzip:
         packer = zlib.compressobj(6, zlib.DEFLATED, 31)          # no time stamp: the same input gives the same bytes

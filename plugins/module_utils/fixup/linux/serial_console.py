@@ -4,9 +4,9 @@
 
 """The kernel's messages and a login on the serial console, so that a machine that does not come up can be seen and mended in a cloud.
 
-`console=` for every boot entry and for what makes new ones (kernel Documentation/admin-guide/serial-console.rst: the last one named becomes /dev/console); systemd starts a
-login on that console by itself (systemd-getty-generator(8)), System V init needs a line in /etc/inittab. GRUB shows its menu there too, output only: noise on a serial
-line must not stop its countdown.
+`console=` for every boot entry and for what makes new ones (kernel Documentation/admin-guide/serial-console.rst: the last one named
+becomes /dev/console); systemd starts a login on that console by itself (systemd-getty-generator(8)), System V init needs a line in
+/etc/inittab. GRUB shows its menu there too, output only: noise on a serial line must not stop its countdown.
 """
 
 import re

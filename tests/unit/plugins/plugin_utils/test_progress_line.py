@@ -75,3 +75,16 @@ def test_the_time_before_the_first_phase_is_no_news():
 def test_none_at_all():
     lines = []
     assert show(Reporter(lines.append, 0), lines, 1e6, done=1, total=2) == 0
+
+
+def test_the_end_is_shown_once():
+    lines = []
+    reporter = Reporter(lines.append, 5)
+    show(reporter, lines, 100.0, done=10, total=1000)
+    reporter.end(state(done=1000, total=1000))
+    assert lines[-1] == "sda 100% 1000/1000 B"
+    show(reporter, lines, 106.0, done=1000, total=1000)
+    count = len(lines)
+    reporter.end(state(done=1000, total=1000))
+    reporter.end(state(phase="maps"))
+    assert len(lines) == count

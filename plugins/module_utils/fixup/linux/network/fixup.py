@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The machine's network on the target's NICs: interfaces keep their names, and their addresses are kept, asked for by DHCP, or mapped to others.
+"""The machine's network on the target's NICs: interfaces keep their names, and their addresses are kept, asked for by DHCP, or mapped
+to others.
 
 One renderer a file, each for one tool that configures networks; a tool without a renderer is reported when its files would have to change.
 """
@@ -30,14 +31,17 @@ def plan(situation: Situation, draft: Draft) -> None:
     wishes = read_wishes(situation, draft)
     naming.plan(situation, draft, wishes)
     macs.plan(draft, wishes)
-    if wishes.mode == "keep":
-        return
     for renderer in RENDERERS:
         renderer.plan(draft, wishes)
+    if wishes.mode == "keep":
+        return
     for wish in wishes.interfaces:
         for source in wish.sources:
             if not any(renderer.configures(source) for renderer in RENDERERS):
-                draft.find("error", f"{source} configures {wish.name}; the mode {wishes.mode} does not reach it yet. Use the mode keep, or change that file.")
+                draft.find(
+                    "error",
+                    f"{source} configures {wish.name}; the mode {wishes.mode} does not reach it yet. Use the mode keep, or change that file.",
+                )
     if wishes.mode == "mapped":
         _plan_hosts(draft, wishes)
 

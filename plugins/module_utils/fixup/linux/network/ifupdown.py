@@ -2,18 +2,22 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""/etc/network/interfaces in the modes dhcp and mapped: interfaces(5).
+"""/etc/network/interfaces: interfaces(5). Addresses in the modes dhcp and mapped; in all modes a MAC address that the machine gives its
+NIC.
 
-Only lines of the interfaces in question change, each in place; what is no longer wanted becomes a comment.
+A cloud's network drops what comes from another MAC address than its own. Only lines of the interfaces in question change, each in
+place; what is no longer wanted becomes a comment.
 """
 
 import ipaddress
 import re
 
+from ....machine.network.draft import mac_address
 from ...draft import Draft
 from .wishes import Wishes
 
 FILES = ("/etc/network/interfaces", "/etc/network/interfaces.d/*")
+REASON_MAC = "the target's network drops what comes from the MAC address that is set here"
 REASONS = {"dhcp": "the target's network gives the address", "mapped": "the address on the target's network"}
 TOOL = "ifupdown"
 
@@ -30,13 +34,21 @@ def plan(draft: Draft, wishes: Wishes) -> None:
     for pattern in FILES:
         for path in draft.glob(pattern):
             text = draft.read_text(path)
-            if text is not None:
-                draft.write_text(path, edited(text, wishes), REASONS[wishes.mode])
+            if text is None:
+                continue
+            text = edited(text, wishes, _without_mac)
+            draft.write_text(path, text, REASON_MAC)
+            if wishes.mode == "dhcp":
+                seen = set()
+                draft.write_text(path, edited(text, wishes, lambda stanza, _wishes: _dhcp(stanza, seen)), REASONS["dhcp"])
+            elif wishes.mode == "mapped":
+                draft.write_text(path, edited(text, wishes, _mapped), REASONS["mapped"])
 
 
-def edited(text: str, wishes: Wishes) -> str:
+def edited(text: str, wishes: Wishes, edit) -> str:
+    """`text` with the lines of each stanza of a wished interface passed through `edit`."""
     lines = text.split("\n")
-    result, seen, at = [], set(), 0
+    result, at = [], 0
     while at < len(lines):
         words = lines[at].split()
         if words[:1] != ["iface"] or len(words) < 4 or wishes.named(words[1]) is None:
@@ -46,10 +58,17 @@ def edited(text: str, wishes: Wishes) -> str:
         end = at + 1
         while end < len(lines) and not _ENDS_STANZA.match(lines[end] + " "):
             end += 1
-        stanza = lines[at:end]
-        result.extend(_dhcp(stanza, seen) if wishes.mode == "dhcp" else _mapped(stanza, wishes))
+        result.extend(edit(lines[at:end], wishes))
         at = end
     return "\n".join(result)
+
+
+def _without_mac(stanza, wishes):
+    wish = wishes.named(stanza[0].split()[1])
+    return [
+        _commented(line) if _option(line) == "hwaddress" and mac_address(line.split()[-1]) not in ("", wish.mac) else line
+        for line in stanza
+    ]
 
 
 def _dhcp(stanza, seen):
@@ -72,7 +91,10 @@ def _mapped(stanza, wishes):
         return stanza
     new = ipaddress.ip_interface(mapping.new)
     has_mask = any(_option(line) == "netmask" for line in stanza[1:])
-    values = {"address": str(new.ip) if has_mask else str(new), "netmask": str(new.netmask) if new.version == 4 else str(new.network.prefixlen)}
+    values = {
+        "address": str(new.ip) if has_mask else str(new),
+        "netmask": str(new.netmask) if new.version == 4 else str(new.network.prefixlen),
+    }
     if mapping.gateway:
         values["gateway"] = mapping.gateway
     if mapping.nameservers:
@@ -81,7 +103,9 @@ def _mapped(stanza, wishes):
     for line in stanza[1:]:
         option = _option(line)
         if option in values:
-            result.append(re.sub(r"^(\s*\S+\s+).*?(\s*)$", lambda match, value=values[option]: match.group(1) + value + match.group(2), line))
+            result.append(
+                re.sub(r"^(\s*\S+\s+).*?(\s*)$", lambda match, value=values[option]: match.group(1) + value + match.group(2), line)
+            )
         elif option in ("broadcast", "network"):
             result.append(_commented(line))      # both follow from address and mask
         else:

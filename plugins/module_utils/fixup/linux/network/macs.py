@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""MAC addresses of the old NIC in the interfaces' own configuration: the new one in its place, or the interface's name where that is not known.
+"""MAC addresses of the old NIC in the interfaces' own configuration: the new one in its place, or the interface's name where that is
+not known.
 
-A configuration that matches by MAC address applies to nothing on the target, and a MAC address that is set is dropped by a cloud's network.
+A configuration that matches by MAC address applies to nothing on the target.
 """
 
 import re
@@ -17,7 +18,7 @@ REASON = "it is bound to the MAC address of the old NIC"
 # Of a line with the old MAC: what it is replaced by where the new one is not known. "{name}" is the interface, "#" makes it a comment.
 _UNBOUND = (
     (re.compile(r"^(\s*)(?:Permanent)?MACAddress\s*=.*$", re.IGNORECASE), r"\1Name={name}"),                     # systemd.network(5)
-    (re.compile(r"^(\s*(?:HWADDR|MACADDR|mac-address|cloned-mac-address|hwaddress)\b.*)$", re.IGNORECASE), r"#\1"),  # ifcfg, NetworkManager, ifupdown
+    (re.compile(r"^(\s*(?:HWADDR|MACADDR|mac-address|cloned-mac-address)\b.*)$", re.IGNORECASE), r"#\1"),  # ifcfg, NetworkManager
 )
 
 
@@ -30,9 +31,14 @@ def plan(draft: Draft, wishes: Wishes) -> None:
             text = draft.read_text(path)
             if text is None or not old.search(text):
                 continue
-            lines = [line if line.lstrip().startswith(("#", ";")) or not old.search(line) else _changed(line, old, wish) for line in text.split("\n")]
+            lines = [
+                line if line.lstrip().startswith(("#", ";")) or not old.search(line) else _changed(line, old, wish)
+                for line in text.split("\n")
+            ]
             if None in lines:
-                draft.find("error", f"{path} is bound to the old MAC address {wish.old_mac}. Give the target's MAC address in network.nics.")
+                draft.find(
+                    "error", f"{path} is bound to the old MAC address {wish.old_mac}. Give the target's MAC address in network.nics."
+                )
             else:
                 draft.write_text(path, "\n".join(lines), REASON)
 

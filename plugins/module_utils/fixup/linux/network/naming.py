@@ -4,7 +4,8 @@
 
 """Old interface names on new NICs: a .link file for systemd's udev, a rule for older ones; and old rules that would stand in the way.
 
-A raw rule with NAME= loses against predictable naming on current distributions, and a .link file means nothing to older ones (systemd.link(5), udev(7)).
+A raw rule with NAME= loses against predictable naming on current distributions, and a .link file means nothing to older ones
+(systemd.link(5), udev(7)).
 """
 
 import re
@@ -41,7 +42,9 @@ def plan(situation: Situation, draft: Draft, wishes: Wishes) -> None:
             match = f"MACAddress={wish.mac}" if wish.mac else f"Driver={' '.join(wish.drivers)}"
             draft.write_text(LINK.format(wish.name), f"{HEAD}[Match]\n{match}\n\n[Link]\nName={wish.name}\n", REASON)
         elif wish.mac:
-            rules.append(f'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{{address}}=="{wish.mac}", ATTR{{type}}=="1", NAME="{wish.name}"\n')
+            rules.append(
+                f'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{{address}}=="{wish.mac}", ATTR{{type}}=="1", NAME="{wish.name}"\n'
+            )
         else:
             rules.append(f'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="{"|".join(wish.drivers)}", ATTR{{type}}=="1", NAME="{wish.name}"\n')
     if rules:
@@ -49,7 +52,8 @@ def plan(situation: Situation, draft: Draft, wishes: Wishes) -> None:
 
 
 def _without_old(text, new):
-    """Rules that name a NIC by a MAC that the target has not, as comments. A rule may go on over several lines, each ending with a backslash."""
+    """Rules that name a NIC by a MAC that the target has not, as comments. A rule may go on over several lines, each ending with a
+    backslash."""
     lines, result, at = text.split("\n"), [], 0
     while at < len(lines):
         end = at + 1
@@ -57,7 +61,13 @@ def _without_old(text, new):
             end += 1
         rule = "".join(lines[at:end])
         mac = _MAC.search(rule)
-        old = not rule.lstrip().startswith("#") and mac and _NAME.search(rule) and mac_address(mac.group(1)) and mac_address(mac.group(1)) not in new
+        old = (
+            not rule.lstrip().startswith("#")
+            and mac
+            and _NAME.search(rule)
+            and mac_address(mac.group(1))
+            and mac_address(mac.group(1)) not in new
+        )
         result.extend("#" + line if old else line for line in lines[at:end])
         at = end
     return "\n".join(result)

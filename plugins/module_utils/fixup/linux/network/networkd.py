@@ -23,6 +23,8 @@ def configures(path: str) -> bool:
 
 
 def plan(draft: Draft, wishes: Wishes) -> None:
+    if wishes.mode == "keep":
+        return
     of_wishes = {source for wish in wishes.interfaces for source in wish.sources}
     for path in draft.glob(FILES):
         text = draft.read_text(path)
@@ -66,7 +68,9 @@ def _settings(lines):
 def _dhcp(line, section, setting):
     key = setting.group("key")
     if section == "Network" and key == "DHCP":
-        return setting.group("head") + "yes" + setting.group("tail") if setting.group("value").lower() in ("no", "false", "off", "0") else line
+        return (
+            setting.group("head") + "yes" + setting.group("tail") if setting.group("value").lower() in ("no", "false", "off", "0") else line
+        )
     if section == "Network" and key in ("Address", "Gateway", "DNS") or section in ("Address", "Route"):
         return "#" + line
     return line

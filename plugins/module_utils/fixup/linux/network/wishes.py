@@ -53,7 +53,9 @@ def read_wishes(situation: Situation, draft: Draft) -> Wishes:
             left.remove(chosen)
     for nic in left:
         if nic.name:
-            draft.find("warning", f"No interface {nic.name} is configured on the machine, so the target's NIC {nic.mac} gets no configuration.")
+            draft.find(
+                "warning", f"No interface {nic.name} is configured on the machine, so the target's NIC {nic.mac} gets no configuration."
+            )
     left = [nic for nic in left if not nic.name]
     rest = [wish for wish in interfaces if wish.name not in macs]
     for wish in sorted(rest, key=lambda wish: not any(nic.mac == wish.old_mac for nic in left)):
@@ -63,9 +65,14 @@ def read_wishes(situation: Situation, draft: Draft) -> Wishes:
             left.remove(chosen)
     unknown = [wish.name for wish in interfaces if wish.name not in macs]
     if unknown and len(interfaces) > 1:
-        draft.find("warning", f"It is not known which of the target's NICs {', '.join(unknown)} should become. Give their MAC addresses in network.nics.")
+        draft.find(
+            "warning",
+            f"It is not known which of the target's NICs {', '.join(unknown)} should become. Give their MAC addresses in network.nics.",
+        )
     drivers = situation.profile.nic_drivers if len(interfaces) == 1 else ()
-    return Wishes(options.mode, tuple(wish._replace(mac=macs.get(wish.name, ""), drivers=drivers) for wish in interfaces), options.addresses)
+    return Wishes(
+        options.mode, tuple(wish._replace(mac=macs.get(wish.name, ""), drivers=drivers) for wish in interfaces), options.addresses
+    )
 
 
 def _physical(situation) -> List[Wish]:

@@ -73,7 +73,10 @@ class Machine:
         have = [name for name in MODULES if name not in without and name not in builtin]
         for name in have:
             self.write(f"{base}/{self.module_path(name)}", f"module {name} of {version}")
-        lines = [f"{self.module_path(name)}: {' '.join(self.module_path(other) for other in MODULES[name][1] if other in have)}".strip() for name in have]
+        lines = [
+            f"{self.module_path(name)}: {' '.join(self.module_path(other) for other in MODULES[name][1] if other in have)}".strip()
+            for name in have
+        ]
         self.write(f"{base}/modules.dep", "".join(line + "\n" for line in lines))
         self.write(f"{base}/modules.dep.bin", b"\xb0\x07\xf4\x57 not parsed")
         self.write(f"{base}/modules.alias", "alias pci:v00001AF4d* virtio_pci\n")
@@ -83,7 +86,15 @@ class Machine:
 
     def initramfs(self, version=VERSION, held=IN_INITRAMFS, more=(), udev=True):
         """An archive with lib -> usr/lib, some modules and their index."""
-        entries = {"usr": None, "usr/lib": None, "conf": None, "conf/conf.d": None, "scripts": None, "scripts/functions": b"#", "usr/lib/modules": None}
+        entries = {
+            "usr": None,
+            "usr/lib": None,
+            "conf": None,
+            "conf/conf.d": None,
+            "scripts": None,
+            "scripts/functions": b"#",
+            "usr/lib/modules": None,
+        }
         home = f"usr/lib/modules/{version}"
         entries.update({home: None, "usr/lib/systemd": None})
         if udev:
@@ -116,7 +127,14 @@ class Machine:
                         content = file.read()
                 else:
                     content = None
-                found[place] = (info.st_mode, info.st_uid, info.st_gid, info.st_mtime_ns, content, info.st_nlink if content is not None else 0)
+                found[place] = (
+                    info.st_mode,
+                    info.st_uid,
+                    info.st_gid,
+                    info.st_mtime_ns,
+                    content,
+                    info.st_nlink if content is not None else 0,
+                )
         return found
 
 
@@ -140,9 +158,17 @@ def machine(tmp_path):
     found.write("/usr/share/initramfs-tools/hook-functions", "")
     found.write("/etc/fstab", "# disks\n/dev/sda2\t/  ext4\terrors=remount-ro 0 1\n/dev/sda3 none swap sw 0 0\n")
     found.write("/etc/default/grub", 'GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX="resume=/dev/sda3"\n', 0o600)
-    found.write("/boot/grub/grub.cfg", (
-        "terminal_output gfxterm\nmenuentry 'Debian' {\n\tsearch --fs-uuid --set=root %s\n\tlinux\t/boot/vmlinuz-%s root=/dev/sda2 ro  quiet\n"
-        "\tinitrd\t/boot/initrd.img-%s\n}\n") % (ROOT_UUID, VERSION, VERSION))
+    found.write(
+        "/boot/grub/grub.cfg",
+        (
+            "terminal_output gfxterm\nmenuentry 'Debian' {\n\tsearch --fs-uuid --set=root %s\n\tlinux\t/boot/vmlinuz-%s root=/dev/sda2 ro  quiet\n"
+            "\tinitrd\t/boot/initrd.img-%s\n}\n"
+        )
+        % (ROOT_UUID, VERSION, VERSION),
+    )
     found.write("/boot/grub/i386-pc/serial.mod", b"x")
-    found.write("/etc/network/interfaces", "auto lo\niface lo inet loopback\n\nauto lan0\niface lan0 inet static\n    address 192.0.2.10/24\n    gateway 192.0.2.1\n")
+    found.write(
+        "/etc/network/interfaces",
+        "auto lo\niface lo inet loopback\n\nauto lan0\niface lan0 inet static\n    address 192.0.2.10/24\n    gateway 192.0.2.1\n",
+    )
     return found

@@ -85,7 +85,7 @@ class Killed(BaseException):
     """Stands for a kill: nothing but the test catches it."""
 
 
-@pytest.mark.parametrize("step", range(1, 60))
+@pytest.mark.parametrize("step", list(range(1, 16)) + list(range(16, 72, 4)))
 def test_a_run_that_stops_anywhere_is_undone(machine, monkeypatch, step):
     """Every write to the image counts as a step; the process ends before one of them and cleans up nothing."""
     before = machine.snapshot()
@@ -110,12 +110,13 @@ def test_a_run_that_stops_anywhere_is_undone(machine, monkeypatch, step):
         except Killed:
             pass
         else:
-            pytest.skip("a whole run has fewer steps")
-    assert len(engine.unfinished(machine.tree)) <= 1
+            return                               # a whole run has fewer steps
+    begun = engine.unfinished(machine.tree)
     engine.recover(machine.tree)
-    _without_empty_folders(machine, before)
-    assert {path: value for path, value in machine.snapshot().items() if path in before and value[4] is not None} \
-        == {path: value for path, value in before.items() if value[4] is not None}
+    if begun:
+        assert machine.snapshot() == before
+    else:
+        _without_empty_folders(machine, before)
     situation, _planned, _applied = apply(machine)
     assert engine.verify(situation) == ()
 
@@ -124,11 +125,11 @@ _unlink = writer._unlink
 
 
 def _without_empty_folders(machine, before):
-    """Before the journal exists only empty folders of ours can be left."""
-    for path in sorted(set(machine.snapshot()) - set(before), reverse=True):
-        assert "/var" in path, path
-        if "journal.json" in path:
-            assert path.endswith(writer.TEMPORARY)
+    """Before the journal exists nothing is changed, and only empty folders of ours can be left."""
+    after = machine.snapshot()
+    left = set(after) - set(before)
+    assert all("/var" in path and (after[path][4] is None or path.endswith(writer.TEMPORARY)) for path in left)
+    assert all(after[path] == value for path, value in before.items() if value[4] is not None)
     shutil.rmtree(machine.path + "/var", ignore_errors=True)
 
 
@@ -173,7 +174,7 @@ def test_damaged_journals_are_an_error(machine, text):
 def test_diff(machine):
     planned = engine.plan(machine.inspect())
     parts = {part["prepared"].split("\n", 2)[1][4:]: part["prepared"] for part in change.diff(planned.changes)}
-    assert "-/dev/sda2\t/  ext4\terrors=remount-ro 0 1\n+UUID=11111111" in parts["/etc/fstab"]
+    assert "-/dev/sda2\t/  ext4\terrors=remount-ro 0 1\n" in parts["/etc/fstab"] and "\n+UUID=11111111" in parts["/etc/fstab"]
     assert "virtio_scsi.ko" in parts["/boot/initrd.img-6.1.0-9-amd64"]
     # Two fix-ups change this file; the diff is the sum.
     assert parts["/boot/grub/grub.cfg"].count("+\tlinux") == 1

@@ -74,7 +74,10 @@ def test_later_archives_replace_earlier_ones():
     found = parse(data, lambda path: path == "conf")
     assert found.entries["conf"].data == b"new!"
     assert [segment.compression for segment in found.segments] == ["", "gzip"]
-    assert found.segments[1].offset == found.segments[0].length and found.segments[1].offset + found.segments[1].length == len(data) == found.size
+    assert (
+        found.segments[1].offset == found.segments[0].length
+        and found.segments[1].offset + found.segments[1].length == len(data) == found.size
+    )
 
 
 def test_content_only_of_what_is_wanted():
@@ -83,9 +86,16 @@ def test_content_only_of_what_is_wanted():
     assert found.entries["b"].data == b"22"
 
 
-@pytest.mark.parametrize("pack", [
-    gzip.compress, bz2.compress, lambda data: lzma.compress(data, lzma.FORMAT_XZ, lzma.CHECK_CRC32), lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
-], ids=["gzip", "bzip2", "xz", "lzma"])
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        bz2.compress,
+        lambda data: lzma.compress(data, lzma.FORMAT_XZ, lzma.CHECK_CRC32),
+        lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    ],
+    ids=["gzip", "bzip2", "xz", "lzma"],
+)
 def test_compressed(pack):
     noise = random.Random(4).getrandbits(8 * 700000).to_bytes(700000, "little")
     inner = pack_archive(BASE + [("noise", FILE, noise), ("behind", FILE, b"x")]) + bytes(512) + pack_archive([("second", FILE, b"")])
@@ -121,7 +131,9 @@ def test_lz4_of_literals():
     """A legacy frame that needs no compressor."""
     inner = pack_archive([("a", FILE, b"hello")])
     blocks = b"".join(
-        struct.pack("<I", len(piece) + 1) + bytes([len(piece) << 4]) + piece for piece in (inner[at:at + 14] for at in range(0, len(inner), 14)))
+        struct.pack("<I", len(piece) + 1) + bytes([len(piece) << 4]) + piece
+        for piece in (inner[at : at + 14] for at in range(0, len(inner), 14))
+    )
     try:
         found = parse(b"\x02\x21\x4c\x18" + blocks, lambda path: True)
     except MachineError as error:
@@ -211,7 +223,10 @@ def test_from_a_root(tmp_path):
     path = "usr/lib/modules/6.1/kernel/drivers"
     folders = ["usr/lib/modules/6.1", "usr/lib/modules/6.1/kernel", path, path + "/scsi", path + "/net"]
     data = pack_archive(
-        BASE + [(name, DIRECTORY, b"") for name in folders] + [(path + "/scsi/virtio_scsi.ko.xz", FILE, b"x"), (path + "/net/e1000.ko", FILE, b"")])
+        BASE
+        + [(name, DIRECTORY, b"") for name in folders]
+        + [(path + "/scsi/virtio_scsi.ko.xz", FILE, b"x"), (path + "/net/e1000.ko", FILE, b"")]
+    )
     (tmp_path / "boot/initrd.img-6.1").write_bytes(gzip.compress(data))
     (tmp_path / "initrd.img").symlink_to("boot/initrd.img-6.1")
     (tmp_path / "outside").symlink_to("/proc/self/environ")

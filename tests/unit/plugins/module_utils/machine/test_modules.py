@@ -16,8 +16,8 @@ DEP = """\
 kernel/drivers/virtio/virtio.ko.xz:
 kernel/drivers/virtio/virtio_ring.ko.xz: kernel/drivers/virtio/virtio.ko.xz
 kernel/drivers/virtio/virtio-pci.ko.xz: kernel/drivers/virtio/virtio_ring.ko.xz kernel/drivers/virtio/virtio.ko.xz
-kernel/drivers/scsi/virtio_scsi.ko.xz: kernel/drivers/scsi/scsi_mod.ko.xz kernel/drivers/virtio/virtio_ring.ko.xz kernel/drivers/virtio/virtio.ko.xz
-kernel/drivers/scsi/scsi_mod.ko.xz:
+kernel/drivers/scsi/virtio_scsi.ko.xz: kernel/drivers/scsi/scsi_mod.ko.xz kernel/drivers/virtio/virtio_ring.ko.xz
+kernel/drivers/virtio/virtio.ko.xz kernel/drivers/scsi/scsi_mod.ko.xz:
 kernel/drivers/net/virtio_net.ko.xz: kernel/drivers/virtio/virtio.ko.xz
 """
 
@@ -43,7 +43,9 @@ def test_closure_puts_what_is_needed_first(tmp_path):
 
 
 def test_built_in_and_unknown_drivers_are_no_files(tmp_path):
-    found = modules.read_modules(root(tmp_path, {"modules.dep": DEP, "modules.builtin": "kernel/drivers/ata/libata.ko\nkernel/drivers/scsi/sd-mod.ko\n"}), VERSION)
+    found = modules.read_modules(
+        root(tmp_path, {"modules.dep": DEP, "modules.builtin": "kernel/drivers/ata/libata.ko\nkernel/drivers/scsi/sd-mod.ko\n"}), VERSION
+    )
     assert found.state("sd_mod") == "builtin"
     assert found.state("sd-mod") == "builtin"
     assert found.state("virtio_scsi") == "module"
@@ -52,8 +54,25 @@ def test_built_in_and_unknown_drivers_are_no_files(tmp_path):
 
 
 def test_soft_dependencies_come_along_where_they_exist(tmp_path):
-    found = modules.read_modules(root(tmp_path, {"modules.dep": DEP, "modules.softdep": "# comment\nsoftdep virtio_net pre: virtio_ring post: absent\n"}), VERSION)
+    found = modules.read_modules(
+        root(tmp_path, {"modules.dep": DEP, "modules.softdep": "# comment\nsoftdep virtio_net pre: virtio_ring post: absent\n"}), VERSION
+    )
     assert set(found.closure(["virtio_net"])) == {"virtio_net", "virtio", "virtio_ring"}
+
+
+def test_soft_dependency_on_an_alias(tmp_path):
+    found = modules.read_modules(
+        root(
+            tmp_path,
+            {
+                "modules.dep": DEP,
+                "modules.softdep": "softdep scsi_mod pre: some-algorithm\n",
+                "modules.alias": "alias some_algorithm virtio_ring\nalias x y\n",
+            },
+        ),
+        VERSION,
+    )
+    assert set(found.closure(["scsi_mod"])) == {"scsi_mod", "virtio_ring", "virtio"}
 
 
 def test_absolute_paths_of_old_depmod(tmp_path):
@@ -86,7 +105,9 @@ def test_hostile_versions(tmp_path, version):
         modules.read_modules(Tree(str(tmp_path)), version)
 
 
-@pytest.mark.parametrize("path,name", [("a/b/virtio-pci.ko", "virtio_pci"), ("nvme-core.ko.zst", "nvme_core"), ("x.ko.gz", "x"), ("sd_mod", "sd_mod")])
+@pytest.mark.parametrize(
+    "path,name", [("a/b/virtio-pci.ko", "virtio_pci"), ("nvme-core.ko.zst", "nvme_core"), ("x.ko.gz", "x"), ("sd_mod", "sd_mod")]
+)
 def test_names(path, name):
     assert modules.module_name(path) == name
 

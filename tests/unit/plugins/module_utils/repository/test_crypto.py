@@ -10,6 +10,7 @@ import os
 
 import pytest
 
+from ansible_collections.agnostic.recovery.plugins.module_utils.errors import RepositoryError
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository import crypto
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.repository import Ids
 
@@ -37,6 +38,16 @@ class TestWithCryptography:
     @pytest.fixture(autouse=True)
     def _package(self):
         pytest.importorskip("cryptography")
+
+    @pytest.mark.parametrize("without", [False, True])
+    def test_scrypt_rfc7914(self, monkeypatch, without):
+        if without:
+            monkeypatch.delattr(hashlib, "scrypt", raising=False)
+        assert crypto.scrypt(b"password", b"NaCl", 1024, 8, 16).hex() == "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
+
+    def test_scrypt_that_the_host_refuses(self):
+        with pytest.raises(RepositoryError, match="cannot derive a key by scrypt"):
+            crypto.scrypt(b"password", b"NaCl", 1000, 8, 16)
 
     def test_x25519_rfc7748(self):
         # Section 6.1.

@@ -231,7 +231,8 @@ class Xfs:
             return
         room = (self.BLOCK - (56 if self.version == 5 else 16)) // 12
         keys = b"".join(struct.pack(">2I", *extent) for extent in extents)
-        self.node(group, 1, 1, keys.ljust(8 * room, b"\0") + b"".join(struct.pack(">I", 10 + index) for index in range(len(extents))), len(extents))
+        pointers = b"".join(struct.pack(">I", 10 + index) for index in range(len(extents)))
+        self.node(group, 1, 1, keys.ljust(8 * room, b"\0") + pointers, len(extents))
         for index, extent in enumerate(extents):
             self.node(group, 10 + index, 0, struct.pack(">2I", *extent), 1)
 

@@ -108,7 +108,7 @@ def test_swap_keeps_its_header(page, order):
     assert swap.used(reader(image), len(image) + 10, False)[0] == Ranges([(0, page), (len(image), len(image) + 10)])
 
 
-@pytest.mark.parametrize("magic", (b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"LINHIB0001", b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c", b"SWAP-SPACE", b"SWAPSPACE3"))
+@pytest.mark.parametrize("magic", swap.HIBERNATION_SIGNATURES + (b"SWAP-SPACE", b"SWAPSPACE3"))
 def test_swap_that_is_kept_whole(magic):
     image = swap_image(4096, magic=magic.ljust(10, b"\0"))
     with pytest.raises(MapUnknown):

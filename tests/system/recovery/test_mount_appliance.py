@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Machines inside an appliance: LVM, and file systems that this kernel cannot mount. Slow where there is no KVM, so run on request.
+
+AGNOSTIC_RECOVERY_SLOW=1 runs it, some 60 to 120 seconds.
+"""
+
+import os
+import shutil
+
+import pytest
+
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import mount, processes, state, syscalls
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.backends import guestfs
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import RestoredDisk
+from recovery_disks import read, run, write
+
+pytestmark = [
+    pytest.mark.skipif(not os.environ.get("AGNOSTIC_RECOVERY_SLOW"), reason="slow: set AGNOSTIC_RECOVERY_SLOW=1 to run it"),
+    pytest.mark.skipif(not shutil.which("guestfish"), reason="not installed: guestfish"),
+]
+
+SCRIPT = """\
+run
+part-init /dev/sda gpt
+part-add /dev/sda p 2048 133119
+part-add /dev/sda p 133120 -34
+mkfs vfat /dev/sda1
+pvcreate /dev/sda2
+vgcreate vg-0 /dev/sda2
+lvcreate root vg-0 200
+lvcreate srv vg-0 100
+lvcreate swap vg-0 32
+mkfs ext4 /dev/vg-0/root label:root
+mkfs ext4 /dev/vg-0/srv label:srv
+mkswap /dev/vg-0/swap
+mount /dev/vg-0/root /
+mkdir-p /etc
+mkdir-p /usr/bin
+mkdir-p /boot/efi
+mkdir-p /data/srv
+ln-s /data/srv /srv
+write /etc/os-release "ID=debian\\n"
+write /etc/fstab "/dev/mapper/vg--0-root / ext4 defaults 0 1\\nLABEL=srv /srv ext4 defaults 0 2\\n/dev/vda1 /boot/efi vfat umask=0077 0 1\\n\
+/dev/vg-0/swap none swap sw 0 0\\n/dev/vg-0/gone /gone ext4 defaults 0 0\\n"
+umount-all
+shutdown
+"""
+
+
+@pytest.fixture(scope="module")
+def lvm_disk(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("lvm") / "vda.raw")
+    with open(path, "wb") as disk:
+        disk.truncate(512 << 20)
+    run("guestfish", "--format=raw", "-a", path, input=SCRIPT.encode(), env=guestfs._environment("test"))
+    return path
+
+
+def test_lvm_machine(lvm_disk, place):
+    disks = [RestoredDisk("vda", lvm_disk)]
+    result = mount.mount_machine(disks, place[0], state_folder=place[1])
+    assert [(each.path, each.device, each.partition, each.type, each.backend) for each in result.mounts] == [
+        ("/", "/dev/vg-0/root", 0, "ext4", "guestfs"), ("/boot/efi", "vda", 1, "vfat", "guestfs"), ("/data/srv", "/dev/vg-0/srv", 0, "ext4", "guestfs")]
+    assert [each.path for each in result.missing] == ["/gone"]
+    assert {"nosuid", "nodev", "noexec"} <= set(syscalls.mount_at(place[0]).options)
+    assert mount.mount_machine(disks, place[0], state_folder=place[1]) == result
+    write(result.root + "/data/srv/written", "yes")
+    write(result.root + "/boot/efi/written", "yes")
+    os.setxattr(result.root + "/etc/os-release", "user.test", b"x")
+    os.chown(result.root + "/etc/os-release", 12, 34)
+    assert mount.unmount_machine(*place)
+    assert not processes.marked_with(state.tag_of(place[0])) and not os.path.exists(place[0])
+    before = run("sha256sum", lvm_disk)
+    with mount.mounted_machine(disks, place[0], read_only=True, state_folder=place[1]) as result:
+        assert read(result.root + "/data/srv/written") == read(result.root + "/boot/efi/written") == "yes"
+        assert os.getxattr(result.root + "/etc/os-release", "user.test") == b"x"
+        assert os.stat(result.root + "/etc/os-release").st_gid == 34
+        with pytest.raises(OSError):
+            write(result.root + "/x", "x")
+    assert run("sha256sum", lvm_disk) == before
+
+
+def test_killed_appliance_is_cleaned_up(lvm_disk, place):
+    """As after kill -9 of the process that was starting it."""
+    child = os.fork()
+    if not child:
+        try:
+            guestfs.Appliance.mount_local = lambda *args: os.kill(os.getpid(), 9)
+            mount.mount_machine([RestoredDisk("vda", lvm_disk)], place[0], state_folder=place[1])
+        finally:
+            os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert processes.marked_with(state.tag_of(place[0]))
+    assert mount.unmount_machine(*place)
+    assert not processes.marked_with(state.tag_of(place[0])) and not os.path.exists(place[0])

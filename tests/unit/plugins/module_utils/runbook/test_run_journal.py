@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The journal: durable, in order, forgiving to a torn line, and the tear-down plan that comes out of it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.agnostic.recovery.plugins.module_utils.runbook import journal as module
+from ansible_collections.agnostic.recovery.plugins.module_utils.runbook.journal import (
+    Journal, JournalError, new_run_id, open_resources, read_journal, resources, timestamp)
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(str(tmp_path / "runs" / "one"))
+    journal.begin("drill-20261122T010203Z-4f2a", "drill", {"title": "t"})
+    return journal
+
+
+def test_ids_and_times():
+    assert new_run_id("drill", 1795309323).startswith("drill-20261122T010203Z-")
+    assert new_run_id("drill") != new_run_id("drill")
+    assert timestamp(1795309323.25) == "2026-11-22T01:02:03.250Z"
+
+
+def test_entries_come_back_in_order(journal):
+    journal.event("restore", "begin", "shop")
+    journal.record("restore", {"bytes": 1}, "shop")
+    journal.event("restore", "end", "shop", "failed", "why")
+    journal.end()
+    entries = read_journal(journal.run_dir)
+    assert [entry["type"] for entry in entries] == ["begin", "event", "record", "event", "end"]
+    assert entries[0]["run"] == "drill-20261122T010203Z-4f2a" and entries[0]["attributes"] == {"title": "t"}
+    assert entries[3]["status"] == "failed" and entries[3]["detail"] == "why"
+    assert os.stat(journal.run_dir).st_mode & 0o777 == 0o700
+
+
+def test_a_run_begins_once(journal):
+    with pytest.raises(JournalError, match="begun already"):
+        journal.begin("drill-20261122T010203Z-4f2a", "drill")
+    with pytest.raises(JournalError, match="no id of a run"):
+        Journal(journal.run_dir + "2").begin("../x", "drill")
+
+
+def test_nothing_is_written_without_a_beginning(tmp_path):
+    with pytest.raises(JournalError, match="cannot be written"):
+        Journal(str(tmp_path)).event("x")
+    with pytest.raises(JournalError, match="cannot be read"):
+        read_journal(str(tmp_path))
+
+
+def test_the_tear_down_plan(journal):
+    journal.resource("mount", "/mnt/a", "shop", {"backend": "kernel"})
+    journal.resource("qemu_guest", "/run/shop", "shop")
+    journal.resource("file", "/disks/a", "shop")
+    journal.gone("qemu_guest", "/run/shop", ["no process"])
+    journal.gone("qemu_guest", "/run/other", ["never announced"])
+    entries = read_journal(journal.run_dir)
+    assert [(left.kind, left.id) for left in open_resources(entries)] == [("file", "/disks/a"), ("mount", "/mnt/a")]
+    guest = resources(entries)[1]
+    assert guest.gone and guest.proof == ("no process",) and guest.machine == "shop"
+
+
+def test_a_resumed_run_announces_again(journal):
+    journal.resource("file", "/a", attributes={"try": 1})
+    journal.resource("file", "/a", attributes={"try": 2})
+    assert [(found.attributes, found.gone) for found in resources(read_journal(journal.run_dir))] == [({"try": 2}, "")]
+    journal.gone("file", "/a", [])
+    journal.resource("file", "/a", attributes={"try": 3})
+    found = resources(read_journal(journal.run_dir))
+    assert [bool(one.gone) for one in found] == [True, False]
+
+
+def test_a_torn_line_is_left_out_and_mended(journal):
+    journal.event("one")
+    with open(journal.path, "ab") as stream:
+        stream.write(b'{"type": "resource", "kind": "fi')
+    assert [entry["type"] for entry in read_journal(journal.run_dir)] == ["begin", "event"]
+    journal.event("two")
+    assert [entry.get("name") for entry in read_journal(journal.run_dir)] == [None, "one", "two"]
+
+
+def test_entries_are_on_disk_when_the_writer_is_killed(journal):
+    code = ("import importlib.util, os, sys\n"
+            "from ansible_collections.agnostic.recovery.plugins.module_utils.runbook.journal import Journal\n"
+            "journal = Journal(sys.argv[1])\n"
+            "for number in range(50):\n"
+            "    journal.resource('file', str(number))\n"
+            "    print(number, flush=True)\n"
+            "    if number == 20: os.kill(os.getpid(), 9)\n")
+    root = os.path.abspath(module.__file__)
+    for _level in range(7):
+        root = os.path.dirname(root)
+    environment = dict(os.environ, PYTHONPATH=root + os.pathsep + os.environ.get("PYTHONPATH", ""))
+    done = subprocess.run([sys.executable, "-c", code, journal.run_dir], stdout=subprocess.PIPE, env=environment, check=False)
+    assert done.returncode == -9
+    told = len(done.stdout.splitlines())
+    assert told == 21 and len(open_resources(read_journal(journal.run_dir))) == told
+
+
+def test_writers_do_not_tear_each_other_apart(journal):
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: Journal(journal.run_dir).event("x" * 3000, detail=str(number)), range(64)))
+    with open(journal.path, encoding="utf-8") as stream:
+        lines = [json.loads(line) for line in stream]
+    assert sorted(int(line["detail"]) for line in lines[1:]) == list(range(64))
