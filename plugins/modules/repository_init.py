@@ -26,7 +26,9 @@ options:
       - A key file that opens the repository; a path on the host.
       - When it does not exist and the repository is made, the file is made too, with 32 random bytes and access for its owner only.
   unencrypted:
-    description: Make a repository that is not encrypted. Anyone who can read its place can read every machine in it.
+    description:
+      - Make a repository that is not encrypted. Anyone who can read its place can read every machine in it.
+      - Exactly one of O(passphrase), O(key_file) and this is needed.
     type: bool
     default: false
   chunk_size:
@@ -102,8 +104,7 @@ def main():
     )
     module = AnsibleModule(
         argument_spec=spec,
-        mutually_exclusive=[["passphrase", "key_file", "unencrypted"], ["unencrypted", "capture_credential_file"]],
-        required_one_of=[["passphrase", "key_file", "unencrypted"]],
+        mutually_exclusive=[sorted(KEY_SPEC)],
         supports_check_mode=True,
     )
     try:

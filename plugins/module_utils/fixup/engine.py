@@ -156,12 +156,14 @@ def check_room(tree, wanted) -> None:
         free = room.f_bfree * room.f_frsize
         if free < size:
             raise FixupError(
-                f"There is too little room on the file system that holds {path} of the recovery image: {_mib(size)} MiB are needed and {_mib(free)} MiB are free. "
+                f"There is too little room on the file system that holds {path} of the recovery image: {_mib(size)} MiB are needed and "
+                f"{_mib(free)} MiB are free. "
                 "Remove what is not needed there (old kernels, in /boot), or restore to a larger disk."
             )
         if room.f_files and room.f_ffree < files:
             raise FixupError(
-                f"The file system that holds {path} of the recovery image has no room for {files} more files. Remove what is not needed there."
+                f"The file system that holds {path} of the recovery image has no room for {files} more files. "
+                "Remove what is not needed there."
             )
 
 

@@ -11,10 +11,9 @@ Everything is on disk before the first edit; so a run killed at any moment can b
 and the digest of what is in front are kept, since that part is never touched.
 
 The format of journal.json: {"format": 1, "state": "begun" | "applied" | "undone", "target", "created" (ISO 8601, UTC), "changes":
-[summaries],
-"entries": [{"path", "kind": "write" | "remove" | "append", "status" or null, "original" (name or null), "size_before", "sha256_before",
-"sha256_after"}],
-"made": [folders], "folders": [{"path", "atime", "mtime"}]}; times are ns since 1970, extended attributes base64.
+[summaries], "entries": [{"path", "kind": "write" | "remove" | "append", "status" or null, "original" (name or null), "size_before",
+"sha256_before", "sha256_after"}], "made": [folders], "folders": [{"path", "atime", "mtime"}]}; times are ns since 1970, extended
+attributes base64.
 """
 
 import base64

@@ -54,6 +54,8 @@ class ChunkReader:
             return chunk
         except EnvelopeError as error:
             raise DamagedObjectError(f"The object {location.name} is damaged: {error}.")
+        except DamagedObjectError as error:
+            raise DamagedObjectError(f"The object {location.name} cannot be opened. {error}")
 
     def check(self, location: Location, length: int) -> bytes:
         """Check all of a chunk that can be checked without its key; returns the id of its data key. Raises DamagedObjectError."""

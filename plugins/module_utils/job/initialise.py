@@ -23,6 +23,7 @@ def ensure_repository(options, check):
 
     `options` are those of the module repository_init. With `check` nothing is written. Raises RepositoryError, KeyAccessError.
     """
+    _refuse_contradiction(options)
     with open_store(options["repository"]) as store:
         made = not _is_there(store, options["repository"])
         if made:
@@ -58,8 +59,10 @@ def _is_there(store, location):
     """True where there is a repository. Raises RepositoryError where something else is, or the place cannot be reached."""
     if not os.path.isdir(location["path"]):
         return False
+    if store.size(_ROOT) is not None:
+        return True
     store.create()      # changes nothing in a folder that exists, but refuses one that holds other things
-    return store.size(_ROOT) is not None
+    return False
 
 
 def _make(store, options, check):
@@ -70,6 +73,14 @@ def _make(store, options, check):
     if path and not os.path.exists(path):
         _ensure_private_file(path, os.urandom(KEY_FILE_SIZE), check=False)
     return init_repository(store, key_of(options), chunk_size, encrypted=not options["unencrypted"])
+
+
+def _refuse_contradiction(options):
+    key = options["passphrase"] or options["key_file"]
+    if options["unencrypted"] and (key or options["capture_credential_file"]):
+        raise KeyAccessError("An unencrypted repository has no passphrase, key file or capture credential: leave them out, or unencrypted.")
+    if not options["unencrypted"] and not key:
+        raise KeyAccessError("Give a passphrase or a key file, or say that the repository is to be unencrypted.")
 
 
 def _refuse_difference(info, options, label):

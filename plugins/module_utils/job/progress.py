@@ -50,7 +50,7 @@ class JobProgress:
         self._meter = Meter(0, time.monotonic())
         self._thread = threading.Thread(target=self._write_often, name="progress", daemon=True)
 
-    def phase(self, name, total=0):
+    def phase(self, name, total):
         """A new part of the work begins, of `total` bytes (0: not known)."""
         with self._lock:
             self._phase = name

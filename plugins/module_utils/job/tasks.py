@@ -39,7 +39,7 @@ def run_capture(spec, progress):
     """
     frozen = spec.get("consistency") == "frozen"
     with opened(spec) as repository, _open_disks(spec["disks"], live=frozen) as sources:
-        progress.phase("maps")
+        progress.phase("maps", 0)
         disks = [read_disk(source.name, source.read_at, source.size, source.sector_size) for source in sources]
         maps = [used_map(source.read_at, disk, frozen) for source, disk in zip(sources, disks)]
         report = [_describe(*each) for each in zip(sources, disks, maps)]
@@ -91,7 +91,7 @@ def run_verify(spec, progress):
     Returns {"changed": False, "verified": VerifyResult}, and when something is damaged "failed", "msg" and "error_type" too.
     """
     with opened(spec) as repository:
-        progress.phase("manifests")
+        progress.phase("manifests", 0)
         wanted = spec.get("images")
         if wanted is None and spec.get("machine"):
             wanted = list(image_ids(repository, spec["machine"]))

@@ -215,7 +215,7 @@ class _Root:
 
     def place(self, path: str) -> Optional[str]:
         """Where an entry of that name comes to be, None: the kernel cannot make it."""
-        parent, separator, name = path.strip("/").rpartition("/")
+        parent, _slash, name = path.strip("/").rpartition("/")
         if name in ("", ".", ".."):
             return None
         if parent not in self._folders:
@@ -239,15 +239,10 @@ class _Root:
         self.entries[path] = entry
         if header.identity and stat.S_ISREG(header.mode):
             self._share(path, entry, shared.setdefault(header.identity, []))
-        # The type of something changed: what leads through it leads elsewhere now.
-        if (
-            old is None
-            and stat.S_ISREG(header.mode)
-            or old is not None
-            and stat.S_IFMT(old.mode) == stat.S_IFMT(header.mode) == stat.S_IFDIR
-        ):
-            return
-        self._folders.clear()
+        # What leads through a path leads elsewhere once something there is new or has another type.
+        unchanged = old is not None and stat.S_IFMT(old.mode) == stat.S_IFMT(header.mode) and not stat.S_ISLNK(header.mode)
+        if not (unchanged or old is None and stat.S_ISREG(header.mode)):
+            self._folders.clear()
 
     def _share(self, path, entry, names):
         """Several names of one file: the content comes with one of them, commonly the last."""

@@ -17,7 +17,14 @@ from .plan import clean_path, plan_mounts
 
 
 class NotReachable(TargetError):
-    """The machine's root, or what is required beside it, cannot be mounted this way; an appliance might do it."""
+    """The machine's root, or what is required beside it, cannot be mounted this way.
+
+    :param appliance_may: whether an appliance might do it.
+    """
+
+    def __init__(self, message, appliance_may):
+        super().__init__(message)
+        self.appliance_may = appliance_may
 
 
 class Assembly(NamedTuple):
@@ -38,10 +45,10 @@ def assemble(hands, read_only, wanted_root, containers):
         mounts = [hands.mount(PlannedMount("/", volume, options, read_only, True), "/")]
         entries = parse_fstab(hands.fstab())
     except (CannotMount, MachineError) as error:
-        raise NotReachable(f"The root file system cannot be used. {error}") from error
+        raise NotReachable(f"The root file system cannot be used. {error}", isinstance(error, CannotMount)) from error
     plan = plan_mounts(entries, hands.volumes, read_only)
     for each in plan.missing_required:
-        raise NotReachable(_required(each, containers))
+        raise NotReachable(_required(each, containers), may_open(containers))
     missing, unmountable = list(plan.missing), False
     for planned in plan.mounts:
         try:
@@ -49,7 +56,7 @@ def assemble(hands, read_only, wanted_root, containers):
         except (CannotMount, MachineError) as error:
             left_out = Missing(_spec_of(entries, planned.path), planned.path, str(error))
             if planned.required:
-                raise NotReachable(_required(left_out, containers)) from error
+                raise NotReachable(_required(left_out, ()), isinstance(error, CannotMount)) from error
             missing.append(left_out)
             unmountable = unmountable or isinstance(error, CannotMount)
     return Assembly(tuple(mounts), tuple(missing), bool(plan.missing), unmountable)
@@ -70,9 +77,21 @@ def choose_root(hands, wanted, containers):
         names = ", ".join(volume.label for volume, _subvolume in found)
         raise TargetError(f"The disks hold several root file systems: {names}. Say which one to use with the option root.")
     looked = ", ".join(volume.label for volume in candidates) or "none"
-    inside = f" The disks hold {', '.join(containers)}, which only the backend guestfs can open." if containers else ""
     detail = "".join(f" {reason}." for reason in reasons)
-    raise NotReachable(f"No root file system of a Linux machine was found{f' on {wanted}' if wanted else ''} (looked at: {looked}).{detail}{inside}")
+    raise NotReachable(f"No root file system of a Linux machine was found{f' on {wanted}' if wanted else ''} (looked at: {looked})."
+                       f"{detail}{_hidden(containers)}", bool(reasons) or may_open(containers))
+
+
+def may_open(containers):
+    """Tells whether an appliance may find more inside these. Locked LUKS volumes stay closed to it as well."""
+    return bool(set(containers) - {"luks"})
+
+
+def _hidden(containers):
+    if not containers:
+        return ""
+    locked = " LUKS volumes stay locked: there is no way yet to give their keys." if "luks" in containers else ""
+    return f" The disks hold {', '.join(containers)}, where it may be hidden.{locked}"
 
 
 def _mount_one(hands, planned, mounts):
@@ -83,8 +102,7 @@ def _mount_one(hands, planned, mounts):
 
 
 def _required(missing, containers):
-    inside = f" It may lie inside {', '.join(containers)}, which only the backend guestfs can open." if containers else ""
-    return f"{missing.path} ({missing.spec} in fstab) cannot be mounted: {missing.reason}.{inside} Restore all disks of the machine."
+    return f"{missing.path} ({missing.spec} in fstab) cannot be mounted: {missing.reason}.{_hidden(containers)}"
 
 
 def _spec_of(entries, path):

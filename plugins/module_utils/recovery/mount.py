@@ -13,7 +13,7 @@ import os
 
 from ..errors import TargetError
 from . import syscalls
-from .assemble import NotReachable, assemble
+from .assemble import NotReachable, assemble, may_open
 from .backends import guestfs
 from .layout import read_layouts, refuse_used, volumes_of
 from .local import LocalHands
@@ -130,13 +130,13 @@ def _assemble(state, record, volumes):
     try:
         done, assembly = _on_worker(state, record, volumes, containers)
     except NotReachable as error:
-        if record.backend != "auto" or not (containers or guestfs.is_installed()):
+        if record.backend != "auto" or not error.appliance_may:
             raise
         if not guestfs.is_installed():
-            raise TargetError(f"{error} For that, install {guestfs.PACKAGES} on the worker.") from error
+            raise TargetError(f"{error} It may be reached with libguestfs: install {guestfs.PACKAGES} on the worker.") from error
         return _again_in_appliance(state, record, volumes, containers)
-    hidden = assembly.unresolved and set(containers) - {"luks"}     # locked LUKS volumes stay closed to the appliance as well
-    if record.backend == "auto" and (hidden or assembly.unmountable) and guestfs.is_installed():
+    more = assembly.unmountable or (assembly.unresolved and may_open(containers))
+    if more and record.backend == "auto" and guestfs.is_installed():
         return _again_in_appliance(state, record, volumes, containers)
     return done
 

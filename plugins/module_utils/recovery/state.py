@@ -58,6 +58,7 @@ class State:
         self.tag = tag_of(mount_point)
         self.folder = folder
         self.path = os.path.join(folder, self.tag + ".json")
+        self.log = os.path.join(folder, self.tag + ".log")      # what helpers say
 
     def load(self):
         """The Record, or None. TargetError where it cannot be read."""
@@ -71,14 +72,18 @@ class State:
                               "Unmount what it stood for by hand, then delete it.") from error
 
     def save(self, record):
-        temporary = f"{self.path}.{os.getpid()}"
-        with open(temporary, "w", encoding="utf-8", opener=_private) as stream:
-            json.dump(to_data(record), stream)
-        os.replace(temporary, self.path)
+        temporary = f"{self.path}.new"
+        try:
+            with open(temporary, "w", encoding="utf-8", opener=_private) as stream:
+                json.dump(to_data(record), stream)
+            os.replace(temporary, self.path)
+        except OSError as error:
+            raise TargetError(f"The record of a mounted machine, {self.path}, cannot be written: {error.strerror}.") from error
 
     def remove(self):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        for path in (self.log, self.path):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     @contextlib.contextmanager
     def locked(self):

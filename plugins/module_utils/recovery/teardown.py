@@ -79,14 +79,15 @@ def _unmount_all(folder, patience):
     for entry in reversed(syscalls.mounts_below(folder)):
         with contextlib.suppress(OSError):
             syscalls.flush(entry.path)
-        syscalls.unmount(entry.path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+        with contextlib.suppress(OSError):      # gone meanwhile
+            syscalls.unmount(entry.path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
     return f"{error.filename} was in use by {users} ({error.strerror}) and had to be detached lazily."
 
 
 def _end_helpers(state, record):
     problems = []
     try:
-        guestfs.stop(state.tag, record.appliance, os.path.join(state.folder, f"{state.tag}.log"))
+        guestfs.stop(state.tag, record.appliance, state.log)
     except (TargetError, OSError) as error:
         problems.append(str(error))
     # A helper that was starting when its parent was killed may mount only now.

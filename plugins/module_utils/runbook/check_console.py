@@ -14,6 +14,8 @@ from ..target.qemu_console import last_lines, read_console
 from .check_model import CheckFailed, excerpt, match_text
 from .console import LOGIN_PROMPT, open_console
 
+_LOGOUT_SECONDS = 20.0
+
 
 def attempt_console(check, target, deadline):
     """Without `user` only waits for `pattern`; else logs in, runs `command` and matches its output."""
@@ -30,10 +32,14 @@ def attempt_console(check, target, deadline):
     with open_console(target.run_dir, deadline) as dialog:
         dialog.login(check["user"], check["password"], pattern, deadline)
         found = f"login of {check['user']!r}"
-        if check["command"]:
-            status, output = dialog.run(check["command"], deadline)
-            if status:
-                raise CheckFailed(f"the command ended with status {status}: {excerpt(output)}")
-            found += ", " + (match_text("the output", output, check["contains"], check["regex"]) or "the command ended with status 0")
-        dialog.logout(pattern, min(deadline, time.monotonic() + 20.0))
-    return found
+        try:
+            return f"{found}, {_run_command(check, dialog, deadline)}" if check["command"] else found
+        finally:
+            dialog.logout(pattern, time.monotonic() + _LOGOUT_SECONDS)
+
+
+def _run_command(check, dialog, deadline):
+    status, output = dialog.run(check["command"], deadline)
+    if status:
+        raise CheckFailed(f"the command ended with status {status}: {excerpt(output)}")
+    return match_text("the output", output, check["contains"], check["regex"]) or "the command ended with status 0"

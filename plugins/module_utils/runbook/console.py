@@ -65,9 +65,12 @@ class Dialog:
         self._text = ""
 
     def send(self, line):
+        self._write(line.encode("utf-8") + b"\r")
+
+    def _write(self, data):
         self._connection.settimeout(10.0)
         try:
-            self._connection.sendall(line.encode("utf-8") + b"\r")
+            self._connection.sendall(data)
         except OSError as error:
             raise CheckFailed(f"the console takes no input: {error}") from error
 
@@ -113,14 +116,17 @@ class Dialog:
         self._settle(user, prompt, deadline)
 
     def _reach_prompt(self, prompt, deadline):
-        """A prompt that was printed before we came is not repeated by itself; Enter brings it back. A shell left open is closed."""
+        """A prompt that was printed before we came is not repeated by itself; Enter brings it back.
+
+        A dialog that broke off may have left a shell open, without a prompt, even with a command in it. Interrupt and end of file get rid of
+        both, and getty takes them for a wish to begin anew.
+        """
         while time.monotonic() < deadline:
             self.send("")
             step, _match = self.expect([prompt, _SHELL], min(deadline, time.monotonic() + 10.0))
             if step == 0:
                 return
-            if step == 1:
-                self.send("exit")
+            self._write(b"\x03\x04")
         raise CheckFailed("no login prompt on the console")
 
     def _settle(self, user, prompt, deadline):

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from conftest import DISKS, PACKERS, fill, need, run
+from fixup_roots import DISKS, PACKERS, fill, need, run
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
@@ -87,7 +87,7 @@ def test_modprobe_finds_the_drivers(tmp_path, kernel, initramfs_file, packing, e
         ("scsi:t-0x00", "sd_mod"),
     ):
         assert name in modprobe(target, version, "-R", alias)
-    with open(target + "/conf/conf.d/resume") as file:
+    with open(target + "/conf/conf.d/resume", encoding="ascii") as file:
         assert "/dev/sda" not in file.read()
 
 
@@ -116,7 +116,7 @@ def test_every_profile_has_a_kernel_in_debian(root):
         assert draft.findings == [], target
 
 
-def test_the_demo_machine(tmp_path, mounted):
+def test_the_demo_machine(tmp_path):
     """The initramfs that mkinitramfs itself made, of the demo's source disk, if it has been built on this machine."""
     disks = glob.glob(os.path.expanduser("~/.cache/agnostic.recovery/demo/*/shop.raw"))
     if not disks:

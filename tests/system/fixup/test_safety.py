@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from conftest import DISKS, fill, need, run
+from fixup_roots import DISKS, fill, need, run
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError, RecoveryError
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import engine, journal
@@ -28,7 +28,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import eng
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.tree import Tree
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.profile import get_profile
 sys.path.insert(0, sys.argv[2])
-from conftest import DISKS
+from fixup_roots import DISKS
 tree = Tree(sys.argv[1])
 planned = engine.plan(situation.inspect(tree, DISKS, get_profile("kvm")))
 print("ready", flush=True)
@@ -81,7 +81,7 @@ def test_undo_brings_back_labels_owners_and_times(tmp_path, mounted, kernel, ini
     assert snapshot(root.path) == before
 
 
-def test_kill_at_any_moment(tmp_path, root):
+def test_kill_at_any_moment(root):
     before = snapshot(root.path)
     state = random.Random(7)
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))

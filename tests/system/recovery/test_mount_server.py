@@ -212,7 +212,7 @@ def test_required_file_system_missing(tmp_path, place):
     make_fs(path, parts[1], "ext4")
     with mounted(path, parts[1], "ext4", tmp_path / "mnt") as root:
         fill_root(root, "/dev/sdb1 /boot ext4 defaults 0 0\n", ("boot",))
-    with pytest.raises(TargetError, match=r"/boot \(/dev/sdb1 in fstab\) cannot be mounted.*Restore all disks"):
+    with pytest.raises(TargetError, match=r"/boot \(/dev/sdb1 in fstab\) cannot be mounted: no volume of the given disks matches"):
         take({"sda": path}, place, backend="kernel")
     assert not syscalls.mounts_below(place[0]) and not os.path.exists(place[0])
 
@@ -267,3 +267,14 @@ def test_process_in_the_way_is_named(server, place):
         holder.kill()
     drop(place)
     assert read(take({"sda": path}, place).root + "/boot/written") == "before"
+
+
+def test_file_system_that_failed_is_told(server, place):
+    """errors=remount-ro happened while the machine was mounted: what was written since may be lost."""
+    result = take({"sda": server[0]}, place)
+    boot = result.root + "/boot"
+    syscalls.unmount(boot + "/efi")
+    syscalls.mount("", boot, "", syscalls.MS_REMOUNT | syscalls.MS_RDONLY | syscalls.DATA_ONLY)
+    with pytest.raises(TargetError, match=r"/boot \(sda\) became read-only after an error"):
+        drop(place)
+    assert not syscalls.mounts_below(place[0])

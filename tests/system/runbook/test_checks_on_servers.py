@@ -52,14 +52,15 @@ def postgresql(tmp_path_factory):
     (folder / "password").write_text(PASSWORD)
     os.chmod(str(folder / "password"), 0o644)
     data = str(folder / "data")
-    run(os.path.join(programs, "initdb"), "-D", data, "-U", "shop", "-A", "scram-sha-256", "--pwfile", str(folder / "password"), "-E", "UTF8",
-        "--no-sync")
-    run(os.path.join(programs, "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o",
-        f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off", "start", stderr=subprocess.DEVNULL)
+    run(os.path.join(programs, "initdb"), "-D", data, "-U", "shop", "-A", "scram-sha-256", "--pwfile", str(folder / "password"),
+        "-E", "UTF8", "--no-sync")
+    settings = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+    run(os.path.join(programs, "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", settings, "start", stderr=subprocess.DEVNULL)
     try:
         (folder / "pass").write_text("*:*:*:*:" + PASSWORD.replace("\\", "\\\\").replace(":", "\\:") + "\n")
         os.chmod(str(folder / "pass"), 0o600)
-        script = "CREATE TABLE coffee (id int, name text, milk bool); INSERT INTO coffee VALUES (1, 'Espresso', false), (2, 'Latte', true), (3, NULL, true);"
+        script = ("CREATE TABLE coffee (id int, name text, milk bool);"
+                  "INSERT INTO coffee VALUES (1, 'Espresso', false), (2, 'Latte', true), (3, NULL, true);")
         subprocess.run(["psql", "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "shop", "postgres"], input=script.encode(), check=True,
                        env=dict(os.environ, PGPASSFILE=str(folder / "pass")))
         yield port
@@ -81,13 +82,14 @@ def way(request, monkeypatch):
 
 
 def ask(port, query, password=PASSWORD, **options):
-    return run_check(dict({"kind": "sql", "user": "shop", "password": password, "database": "postgres", "port": port, "query": query, "timeout": 20,
-                           "interval": 30}, **options), LOCAL)
+    check = {"kind": "sql", "user": "shop", "password": password, "database": "postgres", "port": port, "query": query}
+    return run_check(dict(check, timeout=20, interval=30, **options), LOCAL)
 
 
 @pytest.mark.parametrize("query, wanted", [
     ("SELECT count(*) FROM coffee", {"value": 3}),
-    ("SELECT id, name, milk FROM coffee ORDER BY id", {"rows": [[1, "Espresso", False], [2, "Latte", True], [3, None, True]], "row_count": 3}),
+    ("SELECT id, name, milk FROM coffee ORDER BY id",
+     {"rows": [[1, "Espresso", False], [2, "Latte", True], [3, None, True]], "row_count": 3}),
     ("SELECT name FROM coffee WHERE id > 7", {"row_count": 0}),
     ("SELECT E'two\nlines', 'a;b,c'", {"rows": [["two\nlines", "a;b,c"]]}),
 ])
@@ -139,9 +141,10 @@ def sshd(tmp_path):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
     (tmp_path / "keys").write_text((tmp_path / "user.pub").read_text())
     port = free_port()
-    options = [f"HostKey={tmp_path / 'host'}", f"AuthorizedKeysFile={tmp_path / 'keys'}", "ListenAddress=127.0.0.1", f"Port={port}", "StrictModes=no",
-               "PasswordAuthentication=no", "PidFile=none", "UsePAM=no", "PermitRootLogin=yes"]
-    server = subprocess.Popen([program, "-D", "-f", "/dev/null"] + [word for option in options for word in ("-o", option)], stderr=subprocess.DEVNULL)
+    options = [f"HostKey={tmp_path / 'host'}", f"AuthorizedKeysFile={tmp_path / 'keys'}", "ListenAddress=127.0.0.1", f"Port={port}",
+               "StrictModes=no", "PasswordAuthentication=no", "PidFile=none", "UsePAM=no", "PermitRootLogin=yes"]
+    arguments = [word for option in options for word in ("-o", option)]
+    server = subprocess.Popen([program, "-D", "-f", "/dev/null"] + arguments, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:

@@ -16,6 +16,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.source import ex
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
 from source_filesystems import FILE_SYSTEMS, churned, make
 from source_images import check, copy_used, map_of, mounted, tree_of
+from source_oracles import assert_like_other_programs
 
 ROUNDS = int(os.environ.get("AGNOSTIC_RECOVERY_ROUNDS", "1"))
 SEED = os.environ.get("AGNOSTIC_RECOVERY_SEED")
@@ -45,11 +46,12 @@ def test_a_copy_of_the_used_ranges_holds_the_same_files(name, state, round_numbe
         assert ranges.total == os.path.getsize(full)
         assert may_be_whole(name, kind, state), part.note
         return
+    assert "damaged" not in part.method
+    assert_like_other_programs(name, kind, state, full, ranges, work)
     copy_used(full, sparse, ranges)
     expected = files_of(full, kind, folder)
     assert expected
     assert files_of(sparse, kind, folder) == expected
-    assert "damaged" not in part.method
 
 
 def test_the_map_before_recovery_would_lose_files(work):

@@ -4,8 +4,8 @@
 
 """Small real guests for tests: a boot sector that says hello, and a Linux server of one BIOS disk (Debian's kernel, busybox).
 
-The Linux guest boots through GRUB from the disk it is given, has a noisy serial console with getty and login, a web server, and answers its power
-button. Built once and kept in the user's cache directory, some 60 MB with the unpacked kernel package.
+The Linux guest boots through GRUB from the disk it is given, has a noisy serial console with getty and login, a web server, and answers its
+power button. Built once and kept in the user's cache directory, some 60 MB with the unpacked kernel package.
 """
 
 import glob
@@ -26,8 +26,10 @@ _VERSION = "5"                      # of the recipe below
 _SECTOR = 512
 _START = 2048
 _KERNEL_PACKAGE = "linux-image-cloud-amd64"
-_MODULES = ("button", "evdev", "failover", "net_failover", "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
-            "virtio_net")
+# in the order of their dependencies
+_MODULES = ("button", "evdev", "failover", "net_failover", "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev",
+            "virtio_pci", "virtio_net")
+_APPLETS = {"acpid", "cpio", "getty", "httpd", "insmod", "ip", "login", "poweroff", "wget"}
 _INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /bin /proc /sys /dev /tmp /var/log /var/run
 /bin/busybox --install -s /bin
@@ -80,8 +82,9 @@ def linux_disk(path):
 
 
 def _build(target):
-    missing = [name for name in ("grub-mkimage", "busybox", "mke2fs", "dpkg-deb", "apt-get") if not shutil.which(name)]
+    missing = [name for name in ("grub-mkimage", "mke2fs", "dpkg-deb", "apt-get") if not shutil.which(name)]
     missing += [] if os.path.exists("/usr/lib/grub/i386-pc/boot.img") else ["grub-pc-bin"]
+    missing += [] if _has_static_busybox() else ["busybox-static"]
     if missing:
         pytest.skip(f"this machine lacks {', '.join(missing)} to build the Linux test guest")
     os.makedirs(CACHE, exist_ok=True)
@@ -96,12 +99,23 @@ def _build(target):
         os.replace(disk, target)
 
 
+def _has_static_busybox():
+    path = shutil.which("busybox")
+    if not path:
+        return False
+    with open(path, "rb") as stream:
+        static = b"/ld-linux" not in stream.read(4096)          # the program's interpreter stands near its beginning
+    return static and _APPLETS <= set(subprocess.run([path, "--list"], check=True, stdout=subprocess.PIPE).stdout.decode().split())
+
+
 def _kernel(folder):
     os.makedirs(folder)
     try:
-        depends = subprocess.run(["apt-cache", "depends", "--important", _KERNEL_PACKAGE], check=True, stdout=subprocess.PIPE, universal_newlines=True)
+        depends = subprocess.run(["apt-cache", "depends", "--important", _KERNEL_PACKAGE], check=True, stdout=subprocess.PIPE,
+                                 universal_newlines=True)
         package = next(line.split()[-1] for line in depends.stdout.splitlines() if "linux-image-" in line and "Depends:" in line)
-        subprocess.run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package], check=True, cwd=folder, stderr=subprocess.DEVNULL)
+        subprocess.run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package], check=True, cwd=folder,
+                       stderr=subprocess.DEVNULL)
     except (subprocess.CalledProcessError, StopIteration):
         pytest.skip(f"no Debian package source on this machine gives {_KERNEL_PACKAGE}")
     subprocess.run(["dpkg-deb", "-x", glob.glob(os.path.join(folder, "*.deb"))[0], folder], check=True)
@@ -124,7 +138,8 @@ def _initramfs(root, kernel, target):
     _write(os.path.join(root, "etc", "issue"), "Tiny Linux \\n \\l\n")
     # what a modern shell does to a terminal: bracketed paste, colours, a title
     _write(os.path.join(root, "etc", "profile"),
-           "printf '\\033[?2004h'\nPS1=\"$(printf '\\033]0;tiny\\007\\033[01;32mroot@tiny\\033[00m:~# ')\"\necho 'Last login: Sun Nov 22 on ttyS0'\n")
+           "printf '\\033[?2004h'\nPS1=\"$(printf '\\033]0;tiny\\007\\033[01;32mroot@tiny\\033[00m:~# ')\"\n"
+           "echo 'Last login: Sun Nov 22 on ttyS0'\n")
     _write(os.path.join(root, "etc", "acpi", "PWRF", "00000080"), "#!/bin/sh\npoweroff -f\n", 0o755)
     _write(os.path.join(root, "www", "index.html"), "<h1>Tiny shop</h1> 3 rows\n")
     os.makedirs(os.path.join(root, "bin"))
@@ -144,10 +159,12 @@ def _disk(disk, tree, work):
     _write(config, _GRUB)
     subprocess.run(["grub-mkimage", "-O", "i386-pc", "-p", "/boot/grub", "-c", config, "-o", core,
                     "biosdisk", "part_msdos", "ext2", "linux", "serial", "terminal", "normal"], check=True)
-    subprocess.run(["mke2fs", "-q", "-t", "ext2", "-d", tree, part, "32M"], check=True)
+    subprocess.run(["mke2fs", "-q", "-t", "ext2", "-d", tree, part, "32M"], check=True, stdout=subprocess.DEVNULL)
     sectors = os.path.getsize(part) // _SECTOR
     entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff", _START, sectors)
-    with open("/usr/lib/grub/i386-pc/boot.img", "rb") as boot, open(core, "rb") as loader, open(part, "rb") as content, open(disk, "wb") as stream:
-        stream.write(boot.read(440).ljust(446, b"\0") + entry.ljust(64, b"\0") + b"\x55\xaa" + loader.read())
-        stream.seek(_START * _SECTOR)
-        shutil.copyfileobj(content, stream)
+    with open(disk, "wb") as stream:
+        with open("/usr/lib/grub/i386-pc/boot.img", "rb") as boot, open(core, "rb") as loader:
+            stream.write(boot.read(440).ljust(446, b"\0") + entry.ljust(64, b"\0") + b"\x55\xaa" + loader.read())
+        with open(part, "rb") as content:
+            stream.seek(_START * _SECTOR)
+            shutil.copyfileobj(content, stream)

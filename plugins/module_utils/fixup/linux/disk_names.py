@@ -8,6 +8,7 @@ Without this the root file system is not found, or one entry of fstab stops the 
 recovered get `nofail`, since systemd waits 90 seconds for each and then gives up the boot (systemd.mount(5)).
 """
 
+import functools
 import re
 
 from typing import List
@@ -38,20 +39,18 @@ _SECOND_FIELD = re.compile(r"^(?P<head>[ \t]*[^#\s]\S*[ \t]+)(?P<spec>/dev/\S+)"
 
 def plan(situation: Situation, draft: Draft) -> None:
     names = read_names(situation.disks)
-    _plan_fstab(situation, draft, names)
+    _plan_fstab(draft, names)
     text = draft.read_text(CRYPTTAB)
     if text is not None:
-        draft.write_text(CRYPTTAB, _renamed(text, _SECOND_FIELD, names, _reporter(draft, CRYPTTAB)), REASON)
+        draft.write_text(CRYPTTAB, _renamed(_SECOND_FIELD, names, _reporter(draft, CRYPTTAB), text), REASON)
     # The kernel itself knows PARTUUID= and no UUID=; that takes an initramfs.
     by_partition = any(not kernel.initramfs for kernel in situation.kernels)
     for path, text, pattern in commandline.files(draft, commandline.ENTRIES + commandline.SOURCES):
-        unknown = _reporter(draft, path)
-        draft.write_text(
-            path, commandline.edited(text, pattern, lambda line: _renamed(line, _ARGUMENT, names, unknown, by_partition)), REASON
-        )
+        edit = functools.partial(_renamed, _ARGUMENT, names, _reporter(draft, path), by_partition=by_partition)
+        draft.write_text(path, commandline.edited(text, pattern, edit), REASON)
     text = draft.read_text(RESUME)
     if text is not None:
-        draft.write_text(RESUME, _renamed(text, _SETTING, names, _reporter(draft, RESUME)), REASON)
+        draft.write_text(RESUME, _renamed(_SETTING, names, _reporter(draft, RESUME), text), REASON)
 
 
 def verify(situation: Situation) -> List[str]:
@@ -75,20 +74,19 @@ def verify(situation: Situation) -> List[str]:
 def renamed_in_initramfs(situation: Situation, path: str, text: str) -> str:
     """The content of a configuration file inside an initramfs, with names that last; `path` is its path in there."""
     names = read_names(situation.disks)
-    unknown = lambda spec: None              # noqa: E731  what is not recovered was reported for the root's own files
     if path.startswith("etc/cmdline.d/"):
-        return _renamed(text, _ARGUMENT, names, unknown)
+        return _renamed(_ARGUMENT, names, _ignored, text)
     if path.startswith("conf/"):
-        return _renamed(text, _SETTING, names, unknown)
+        return _renamed(_SETTING, names, _ignored, text)
     if path.endswith("crypttab"):
-        return _renamed(text, _SECOND_FIELD, names, unknown)
+        return _renamed(_SECOND_FIELD, names, _ignored, text)
     for index, mount in parse_fstab_lines(text) if path == "etc/fstab" else ():
         lasting = names.lasting(mount.spec) if names.is_bound(mount.spec) else ""
         text = replace_spec(text, index, lasting) if lasting else text
     return text
 
 
-def _plan_fstab(situation, draft, names):
+def _plan_fstab(draft, names):
     text = draft.read_text(FSTAB)
     if text is None:
         draft.find("warning", f"There is no {FSTAB} in the image.")
@@ -137,7 +135,7 @@ def _with_nofail(text, index, mount):
         return "\n".join(lines)
 
 
-def _renamed(text, pattern, names, unknown, by_partition=False):
+def _renamed(pattern, names, unknown, text, by_partition=False):
     """`text` with each "spec" of the pattern that depends on the hardware replaced; `unknown` is told what is on none of the disks."""
     def lasting(match):
         spec = match.group("spec")
@@ -149,6 +147,10 @@ def _renamed(text, pattern, names, unknown, by_partition=False):
         return match.group("head") + (found or spec)
 
     return pattern.sub(lasting, text)
+
+
+def _ignored(spec):
+    """What is not recovered was reported for the root's own files."""
 
 
 def _reporter(draft, path):

@@ -89,6 +89,13 @@ def _check(situation, draft, kernel: BootKernel) -> bool:
     if kernel.problem:
         draft.find("error", f"Kernel {kernel.version} is left as it is: {kernel.problem}")
         return False
+    if kernel.archive is not None and overlay.missing(kernel, _wanted(situation)).modules and overlay.foreign_form(kernel):
+        draft.find(
+            "error",
+            f"Kernel {kernel.version} is left as it is: {kernel.initramfs} holds modules in another form than /lib/modules "
+            f"({', '.join(overlay.foreign_form(kernel)[:3])}, ...), which is not supported yet.",
+        )
+        return False
     served = _served_buses(situation, kernel)
     buses = situation.profile.buses
     if buses[0].name in served:
@@ -116,10 +123,6 @@ def _advice(kernel):
 def _extend(situation, draft, kernel, wanted):
     archive = kernel.archive
     modules = overlay.missing(kernel, wanted).modules
-    if modules and overlay.foreign_form(kernel):
-        raise FixupError(
-            f"{kernel.initramfs} holds modules in another form than /lib/modules ({', '.join(overlay.foreign_form(kernel)[:3])}, …), which is not supported yet."
-        )
     extra = _configuration(situation, archive)
     extra.update(_load_list(situation, draft, kernel, modules))
     extra.update(_nic_names(situation, draft, kernel))
@@ -130,7 +133,8 @@ def _extend(situation, draft, kernel, wanted):
     data, listing = overlay.build(situation.tree, kernel, modules, extra)
     reason = "no driver is missing, but its configuration names old hardware"
     if modules:
-        reason = f"kernel {kernel.version} needs disk drivers that are not in its initramfs: {', '.join(name for name in wanted if name in modules)}"
+        added = ", ".join(name for name in wanted if name in modules)
+        reason = f"kernel {kernel.version} needs disk drivers that are not in its initramfs: {added}"
     draft.append(kernel.initramfs, archive.size, overlay.pack(archive, data, _gzip(situation, kernel)), listing, reason)
 
 

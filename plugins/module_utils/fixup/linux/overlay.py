@@ -24,8 +24,8 @@ from ..situation import BootKernel
 
 MODULE_LIMIT = 64 * 1024 * 1024          # bytes of one module file
 
-# What modprobe and udev read (kmod: libkmod-index.c, depmod.c). Left out: modules.order and modules.symbols*, which only depmod and
-# debuggers use.
+# What modprobe and udev read (kmod: libkmod-index.c, depmod.c). Left out: modules.order and modules.symbols*, which only depmod
+# and debuggers use.
 INDEX = (
     "modules.alias",
     "modules.alias.bin",
@@ -112,9 +112,8 @@ def _folder(archive, path, made):
         entry = archive.entries.get(found)
         if entry is None:
             if found != step:
-                raise FixupError(
-                    f"The initramfs has a link at {step} that leads nowhere ({found or 'a missing folder'}), so nothing can be added below it."
-                )
+                where = found or "a missing folder"
+                raise FixupError(f"The initramfs has a link at {step} that leads nowhere ({where}), so nothing can be added below it.")
             made[step] = None
             here = step
         elif stat.S_ISDIR(entry.mode):
@@ -125,8 +124,7 @@ def _folder(archive, path, made):
 
 
 def pack(archive: Initramfs, data: bytes, gzip: bool) -> bytes:
-    """The bytes to append: `data` compressed in a way that this kernel surely unpacks behind what is there, with the zeros in front
-    that align it."""
+    """The bytes to append: `data` in a form that this kernel surely unpacks behind what is there, with zeros in front to align it."""
     if archive.segments[-1].compression == "lz4":
         # Kernels before 5.8 read on behind an lz4 stream as if it went on: only another lz4 stream may follow, and no zeros. It holds
         # the bytes as they are.

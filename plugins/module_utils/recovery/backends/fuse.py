@@ -33,7 +33,7 @@ def mount_volume(session, volume, place, options, read_only):
         wanted += ["ro", "norecovery"] if session.untouched else ["ro"]
     environment = dict(os.environ, LC_ALL="C")
     environment[processes.MARK] = session.tag
-    log = os.path.join(session.state.folder, f"{session.tag}.log")
+    log = session.state.log
     with open(log, "wb") as stream:
         daemon = subprocess.Popen([program, "-f", "-o", ",".join(wanted), volume.path, place.path], env=environment, cwd="/",
                                   stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)

@@ -46,7 +46,7 @@ class Appliance:
         """Starts it with the disks at `paths`, in this order. Raises TargetError."""
         if not is_installed():
             raise TargetError(f"guestfish is not installed on the worker: install {PACKAGES}.")
-        log = os.path.join(session.state.folder, f"{session.tag}.log")
+        log = session.state.log
         command = ["guestfish", "--listen", "--format=raw"] + (["--ro"] if session.untouched else [])
         for path in paths:
             command += ["-a", path]

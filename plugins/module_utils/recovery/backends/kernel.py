@@ -14,6 +14,7 @@ import glob
 import os
 import stat
 
+from ...errors import TargetError
 from .. import syscalls
 from ..model import CannotMount
 
@@ -37,9 +38,12 @@ _REASONS = {
 def mount_volume(session, volume, place, options, read_only):
     """Mounts `volume` on the directory `place`. Raises CannotMount."""
     kind = volume.content.kind
+    try:
+        device = _device_of(session, volume)
+    except TargetError as error:
+        raise CannotMount(f"{volume.label}: {error}") from error
     if kind == "btrfs":
-        _refuse_second_btrfs(session, volume)
-    device = _device_of(session, volume)
+        _refuse_second_btrfs(volume, device)
     flags = syscalls.DATA_ONLY | (syscalls.MS_RDONLY if read_only or session.untouched else 0)
     for last, no_replay in _last_marked(_NO_REPLAY.get(kind, ("",)) if session.untouched else ("",)):
         data = ",".join(part for part in (_OPTIONS[kind], no_replay) + tuple(options) if part)
@@ -84,11 +88,10 @@ def _read(path):
         return stream.read()
 
 
-def _refuse_second_btrfs(session, volume):
+def _refuse_second_btrfs(volume, device):
     """Two devices with one btrfs UUID confuse the kernel, up to writing to the wrong one (btrfs(5))."""
     folder = f"/sys/fs/btrfs/{volume.content.uuid}/devices"
-    members = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-    foreign = members - {os.path.basename(_device_of(session, volume))} if members else set()
+    foreign = set(os.listdir(folder) if os.path.isdir(folder) else ()) - {os.path.basename(device)}
     if foreign:
         raise CannotMount(f"{volume.label}: a btrfs with the same UUID {volume.content.uuid} is mounted on this worker already, from "
                           f"{', '.join(sorted(foreign))}. Use another worker, or the backend guestfs.")

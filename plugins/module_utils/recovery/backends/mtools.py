@@ -42,8 +42,10 @@ def mount_volume(session, volume, place, options, read_only):
     del options         # only btrfs has any
     if not shutil.which("mcopy"):
         raise CannotMount(f"{volume.label}: mtools is not installed on the worker (package mtools)")
-    data = f"size={volume.size + _SPARE},mode=0700"
-    syscalls.mount(source_name(session.tag), place.descriptor, "tmpfs", syscalls.DATA_ONLY, data)
+    try:
+        syscalls.mount(source_name(session.tag), place.descriptor, "tmpfs", syscalls.DATA_ONLY, f"size={volume.size + _SPARE},mode=0700")
+    except OSError as error:
+        raise CannotMount(f"{volume.label}: no tmpfs for a copy of it can be mounted: {error.strerror}") from error
     try:
         copy_out(volume, place.path)
         if read_only or session.untouched:
@@ -110,14 +112,21 @@ def _change(staged, before, wanted):
     tops = [key for key in gone if os.path.dirname(key) not in gone]
     new = [key for key in sorted(wanted) if key in gone or key not in before or before[key].digest != wanted[key].digest]
     for key in tops:
-        _run(staged.volume, ["mdeltree", "::/" + re.sub(r"([\[\]*?\\])", r"\\\1", before[key].path)])
+        _run(staged.volume, ["mdeltree", "::/" + _quoted(before[key].path)])
     for key in new:
         node = wanted[key]
+        # The last part is a new name and is taken as it is; what leads to it is a pattern.
+        target = os.path.join("::/" + _quoted(os.path.dirname(node.path)), os.path.basename(node.path))
         if node.is_folder:
-            _run(staged.volume, ["mmd", "-D", "s", "::/" + node.path])
+            _run(staged.volume, ["mmd", "-D", "s", target])
         else:
-            _run(staged.volume, ["mcopy", "-o", "-m", "-Q", os.path.join(staged.folder, node.path), "::/" + node.path])
+            _run(staged.volume, ["mcopy", "-o", "-m", "-Q", os.path.join(staged.folder, node.path), target])
     return bool(tops or new)
+
+
+def _quoted(path):
+    """mtools take names on the volume as patterns, in the manner of a shell."""
+    return re.sub(r"([\[\]*?\\])", r"\\\1", path)
 
 
 def _values(found):

@@ -40,7 +40,7 @@ def plan(situation: Situation, draft: Draft) -> None:
             if not any(renderer.configures(source) for renderer in RENDERERS):
                 draft.find(
                     "error",
-                    f"{source} configures {wish.name}; the mode {wishes.mode} does not reach it yet. Use the mode keep, or change that file.",
+                    f"{source} configures {wish.name}; the mode {wishes.mode} does not reach it yet. Use keep, or change that file.",
                 )
     if wishes.mode == "mapped":
         _plan_hosts(draft, wishes)

@@ -9,6 +9,7 @@ A cloud's network drops what comes from another MAC address than its own. Only l
 place; what is no longer wanted becomes a comment.
 """
 
+import functools
 import ipaddress
 import re
 
@@ -39,8 +40,7 @@ def plan(draft: Draft, wishes: Wishes) -> None:
             text = edited(text, wishes, _without_mac)
             draft.write_text(path, text, REASON_MAC)
             if wishes.mode == "dhcp":
-                seen = set()
-                draft.write_text(path, edited(text, wishes, lambda stanza, _wishes: _dhcp(stanza, seen)), REASONS["dhcp"])
+                draft.write_text(path, edited(text, wishes, functools.partial(_dhcp, set())), REASONS["dhcp"])
             elif wishes.mode == "mapped":
                 draft.write_text(path, edited(text, wishes, _mapped), REASONS["mapped"])
 
@@ -71,7 +71,7 @@ def _without_mac(stanza, wishes):
     ]
 
 
-def _dhcp(stanza, seen):
+def _dhcp(seen, stanza, _wishes):
     _iface, name, family, method = stanza[0].split()[:4]
     if method != "static":
         seen.add((name, family))

@@ -51,7 +51,7 @@ def edited(text: str, wishes: Wishes) -> str:
         if setting is None or line.lstrip().startswith(("#", ";")):
             result.append(line)
         else:
-            result.append(_dhcp(line, section, setting) if wishes.mode == "dhcp" else _mapped(line, section, setting, wishes, mapping))
+            result.append(_dhcp(line, section, setting) if wishes.mode == "dhcp" else _mapped(section, setting, wishes, mapping))
     return "\n".join(result)
 
 
@@ -76,7 +76,7 @@ def _dhcp(line, section, setting):
     return line
 
 
-def _mapped(line, section, setting, wishes, mapping):
+def _mapped(section, setting, wishes, mapping):
     key, value = setting.group("key"), setting.group("value")
     own = wishes.mapped(value) if key == "Address" else None
     if own is not None and section in ("Network", "Address"):

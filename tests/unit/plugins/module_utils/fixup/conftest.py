@@ -161,7 +161,8 @@ def machine(tmp_path):
     found.write(
         "/boot/grub/grub.cfg",
         (
-            "terminal_output gfxterm\nmenuentry 'Debian' {\n\tsearch --fs-uuid --set=root %s\n\tlinux\t/boot/vmlinuz-%s root=/dev/sda2 ro  quiet\n"
+            "terminal_output gfxterm\nmenuentry 'Debian' {\n\tsearch --fs-uuid --set=root %s\n"
+            "\tlinux\t/boot/vmlinuz-%s root=/dev/sda2 ro  quiet\n"
             "\tinitrd\t/boot/initrd.img-%s\n}\n"
         )
         % (ROOT_UUID, VERSION, VERSION),

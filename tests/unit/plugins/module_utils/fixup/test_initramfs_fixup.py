@@ -6,13 +6,16 @@
 
 import gzip
 import lzma
+import os
+import stat
 
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import overlay
-from ansible_collections.agnostic.recovery.plugins.module_utils.machine.initramfs import read_initramfs
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine.cpio import pack_archive
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine.initramfs import Initramfs, Segment, read_initramfs
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.profile import all_disk_drivers
 
 VERSION = "6.1.0-9-amd64"
@@ -102,6 +105,15 @@ def test_compressed_modules(machine):
     assert "virtio_scsi" in applied(machine).modules(VERSION)
 
 
+def test_modules_that_the_initramfs_holds_unpacked_are_reported(machine):
+    """The index of /lib/modules would name virtio.ko.xz where the initramfs has virtio.ko."""
+    unpacked = machine.initramfs()
+    machine.suffix = ".ko.xz"
+    machine.add_kernel(initramfs=unpacked)
+    with pytest.raises(FixupError, match="another form"):
+        plan(machine)
+
+
 def test_every_kernel_of_the_menu_is_extended(machine):
     machine.add_kernel("5.10.0-1-amd64")
     machine.write(
@@ -144,7 +156,7 @@ def test_a_damaged_initramfs_of_the_only_kernel_is_an_error(machine, content):
 def test_no_kernel_at_all_is_an_error(machine):
     machine.write("/boot/grub/grub.cfg", "set timeout=1\n")
     for name in (f"/boot/vmlinuz-{VERSION}", INITRD):
-        (machine.tree, __import__("os").unlink(machine.path + name))
+        os.unlink(machine.path + name)
     with pytest.raises(FixupError, match="No kernel"):
         plan(machine)
 
@@ -189,7 +201,6 @@ def test_a_kernel_that_does_not_know_gzip_gets_a_plain_archive(machine):
 
 def test_behind_lz4_comes_lz4_without_a_gap():
     """Kernels before 5.8 take zeros behind an lz4 stream for damage."""
-    from ansible_collections.agnostic.recovery.plugins.module_utils.machine.initramfs import Initramfs, Segment
     archive = Initramfs({}, (Segment(0, 101, "lz4", 400),), 101)
     data = bytes(range(256)) * 40000
     packed = overlay.pack(archive, data, True)
@@ -198,9 +209,6 @@ def test_behind_lz4_comes_lz4_without_a_gap():
 
 def test_foreign_folder_layouts(machine):
     """A link that leads nowhere or a file where the folder should be: an error, never a broken initramfs."""
-    import stat
-
-    from ansible_collections.agnostic.recovery.plugins.module_utils.machine.cpio import pack_archive
     for entries in ([("lib", stat.S_IFLNK | 0o777, b"usr/lib")], [("lib", stat.S_IFREG | 0o644, b"")]):
         machine.add_kernel(initramfs=pack_archive(entries))
         with pytest.raises(FixupError, match="initramfs has a"):
@@ -208,9 +216,6 @@ def test_foreign_folder_layouts(machine):
 
 
 def test_an_initramfs_without_any_modules(machine):
-    import stat
-
-    from ansible_collections.agnostic.recovery.plugins.module_utils.machine.cpio import pack_archive
     machine.add_kernel(initramfs=pack_archive([("init", stat.S_IFREG | 0o755, b"#!")]))
     found = applied(machine)
     assert "virtio_scsi" in found.modules(VERSION) and stat.S_ISDIR(found.entries["lib/modules"].mode)

@@ -116,12 +116,14 @@ def test_dhcp_for_ifupdown(machine):
         "/etc/network/interfaces",
         (
             "# mine\nauto lan0\niface lan0 inet static\n\taddress 192.0.2.10\n\tnetmask 255.255.255.0\n\tgateway 192.0.2.1\n\tmtu 1400\n\n"
-            "iface lan0 inet6 static\n address 2001:db8::2/64\niface lan0:1 inet static\n address 192.0.2.11/24\n\nauto lo\niface lo inet loopback\n"
+            "iface lan0 inet6 static\n address 2001:db8::2/64\niface lan0:1 inet static\n address 192.0.2.11/24\n\n"
+            "auto lo\niface lo inet loopback\n"
         ),
     )
     assert planned(machine, NetworkOptions("dhcp")).read_text("/etc/network/interfaces") == (
         "# mine\nauto lan0\niface lan0 inet dhcp\n#\taddress 192.0.2.10\n#\tnetmask 255.255.255.0\n#\tgateway 192.0.2.1\n\tmtu 1400\n\n"
-        "iface lan0 inet6 auto\n# address 2001:db8::2/64\n#iface lan0:1 inet static\n# address 192.0.2.11/24\n\nauto lo\niface lo inet loopback\n"
+        "iface lan0 inet6 auto\n# address 2001:db8::2/64\n#iface lan0:1 inet static\n# address 192.0.2.11/24\n\n"
+        "auto lo\niface lo inet loopback\n"
     )
 
 
@@ -129,7 +131,8 @@ def test_mapped_for_ifupdown(machine):
     machine.write(
         "/etc/network/interfaces",
         (
-            "iface lan0 inet static\n\tnetmask 255.255.255.0\n\taddress  192.0.2.10\n\tgateway 192.0.2.1\n\tbroadcast 192.0.2.255\n\tdns-nameservers 192.0.2.2\n"
+            "iface lan0 inet static\n\tnetmask 255.255.255.0\n\taddress  192.0.2.10\n\tgateway 192.0.2.1\n\tbroadcast 192.0.2.255\n"
+            "\tdns-nameservers 192.0.2.2\n"
             "iface lan1 inet static\n address 192.0.2.99/24\n gateway 192.0.2.1\n"
         ),
     )
@@ -159,7 +162,8 @@ def test_mapped_for_networkd(machine):
     machine.write("/etc/network/interfaces", "")
     machine.write("/etc/systemd/network/lan.network", NETWORKD)
     assert planned(machine, MAPPED).read_text("/etc/systemd/network/lan.network") == (
-        "[Match]\nName=lan0\n\n[Network]\nAddress=198.51.100.7/25\nGateway=198.51.100.1\nDNS=198.51.100.2 198.51.100.3\nLinkLocalAddressing=no\n"
+        "[Match]\nName=lan0\n\n[Network]\nAddress=198.51.100.7/25\nGateway=198.51.100.1\nDNS=198.51.100.2 198.51.100.3\n"
+        "LinkLocalAddressing=no\n"
     )
 
 

@@ -114,7 +114,7 @@ def test_choice_of_the_root():
     assert choose_root(Hands({1: [""], 2: [""]}), "sda2", [])[0].label == "sda2"
     with pytest.raises(TargetError, match="several root file systems: sda1, sda2"):
         choose_root(Hands({1: [""], 2: [""]}), "", [])
-    with pytest.raises(NotReachable, match=r"looked at: sda1, sda2\)\. it is broken\..*lvm2"):
+    with pytest.raises(NotReachable, match=r"looked at: sda1, sda2\)\. it is broken\..*hold lvm2"):
         choose_root(Hands({1: [], 2: "it is broken"}), "", ["lvm2"])
     with pytest.raises(NotReachable, match="on sda7"):
         choose_root(Hands({1: [""]}), "sda7", [])

@@ -86,7 +86,8 @@ def free_port():
 
 
 def test_a_page_with_its_content(site):
-    result = run_check(dict(QUICK, kind="http", name="page", port=site.server_port, contains=["Espresso"], regex=r'"site": "\S+"', host="shop.example"), LOCAL)
+    check = dict(QUICK, kind="http", name="page", port=site.server_port, host="shop.example")
+    result = run_check(dict(check, contains=["Espresso"], regex=r'"site": "\S+"'), LOCAL)
     assert result.passed and result.attempts == 1 and result.name == "page" and result.required
     assert "status 200" in result.detail and "'Espresso'" in result.detail and "shop.example" in result.detail
     assert abs(result.finished - time.time()) < 10

@@ -147,7 +147,8 @@ def test_the_report_is_one_file_of_sound_html(tmp_path):
 
 
 def test_hostile_words_stay_words(tmp_path):
-    hostile = json.loads(json.dumps(drill(checks=[check(False, name=HOSTILE, detail=HOSTILE)], machine=HOSTILE)).replace("/etc/fstab", "<img src=x>"))
+    text = json.dumps(drill(checks=[check(False, name=HOSTILE, detail=HOSTILE)], machine=HOSTILE))
+    hostile = json.loads(text.replace("/etc/fstab", "<img src=x>"))
     hostile[0]["attributes"] = {"title": HOSTILE}
     hostile.insert(3, entry("record", 3, section="target", machine=HOSTILE, data={HOSTILE: [HOSTILE]}))
     evidence = build_evidence([(str(tmp_path), hostile)])
@@ -182,6 +183,7 @@ def test_sizes(value, text):
 
 
 @pytest.mark.parametrize("value, text", [
-    (None, "not measured"), (0.04, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.7, "1 h 00 min"), (86400 * 3 + 7200, "3 d 02 h")])
+    (None, "not measured"), (0.04, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (59.6, "1 min 00 s"),
+    (3599.7, "1 h 00 min"), (86400 * 3 + 7200, "3 d 02 h")])
 def test_durations(value, text):
     assert duration_text(value) == text

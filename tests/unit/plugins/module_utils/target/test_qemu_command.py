@@ -38,7 +38,8 @@ def test_kvm_shows_the_host_processor():
                      "scsi-hd,bus=virtio-scsi0.0,scsi-id=1,drive=disk1,bootindex=1,serial=disk1"]),
     ("virtio-blk", ["virtio-blk-pci,drive=disk0,bootindex=0,serial=disk0", "virtio-blk-pci,drive=disk1,bootindex=1,serial=disk1"]),
     ("nvme", ["nvme,drive=disk0,bootindex=0,serial=disk0", "nvme,drive=disk1,bootindex=1,serial=disk1"]),
-    ("ide", ["ide-hd,bus=ide.0,unit=0,drive=disk0,bootindex=0,serial=disk0", "ide-hd,bus=ide.0,unit=1,drive=disk1,bootindex=1,serial=disk1"]),
+    ("ide", ["ide-hd,bus=ide.0,unit=0,drive=disk0,bootindex=0,serial=disk0",
+             "ide-hd,bus=ide.0,unit=1,drive=disk1,bootindex=1,serial=disk1"]),
     ("ahci", ["ich9-ahci,id=ahci0", "ide-hd,bus=ahci0.0,drive=disk0,bootindex=0,serial=disk0",
               "ide-hd,bus=ahci0.1,drive=disk1,bootindex=1,serial=disk1"]),
 ])
@@ -61,7 +62,8 @@ def test_disk_options_and_odd_names():
 
 
 def test_networks_are_isolated_and_forwards_lead_to_the_guest():
-    nic = GuestNic("e1000", "52:54:00:AB:CD:EF", "198.51.100.0/24", "198.51.100.1", "198.51.100.10", forwards=(Forward(80, 8080), Forward(5432, 5433)))
+    nic = GuestNic("e1000", "52:54:00:AB:CD:EF", "198.51.100.0/24", "198.51.100.1", "198.51.100.10",
+                   forwards=(Forward(80, 8080), Forward(5432, 5433)))
     command = build_command(GUEST._replace(nics=(nic,)), "qemu", "tcg")
     assert options(command, "-netdev") == [
         "user,id=net0,ipv6=off,net=198.51.100.0/24,host=198.51.100.1,dhcpstart=198.51.100.10,dns=198.51.100.2,restrict=on,"
@@ -76,7 +78,8 @@ def test_isolation_ends_only_on_demand():
 
 def test_uefi_uses_its_own_variables():
     command = build_command(GUEST._replace(firmware="uefi"), "qemu", "tcg", firmware=Firmware("/fw/code.fd", "raw", "/fw/vars.fd", "raw"))
-    assert options(command, "-drive")[:2] == ["if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd", "if=pflash,unit=1,format=raw,file=uefi-vars.fd"]
+    assert options(command, "-drive")[:2] == ["if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd",
+                                              "if=pflash,unit=1,format=raw,file=uefi-vars.fd"]
 
 
 @pytest.mark.parametrize("nic, addresses", [
