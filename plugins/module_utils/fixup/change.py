@@ -80,9 +80,18 @@ def plan_data(plan: Plan) -> Dict[str, Any]:
     """The whole plan as JSON data."""
     return {
         "target": plan.target,
-        "changes": [summary(change) for change in plan.changes],
-        "findings": [finding._asdict() for finding in plan.findings],
+        "changes": [_printable(summary(change)) for change in plan.changes],
+        "findings": [_printable(finding._asdict()) for finding in plan.findings],
     }
+
+
+def _printable(data):
+    """Bytes of names that are no UTF-8 are lone surrogates in text, which JSON cannot carry safely: they become backslash escapes."""
+    return {key: _escaped(value) if isinstance(value, str) else value for key, value in data.items()}
+
+
+def _escaped(text):
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def diff(changes: Sequence[Change]) -> Tuple[Dict[str, str], ...]:
@@ -96,7 +105,7 @@ def diff(changes: Sequence[Change]) -> Tuple[Dict[str, str], ...]:
         last[change.path] = None if isinstance(change, RemoveFile) else change.after
     parts = [_file_diff(path, first[path], last[path]) for path in first if first[path] != last[path]]
     parts.extend(_archive_diff(path, archives) for path, archives in appended.items())
-    return tuple({"prepared": part} for part in parts)
+    return tuple({"prepared": _escaped(part)} for part in parts)
 
 
 def _file_diff(path, before, after):

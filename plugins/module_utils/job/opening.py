@@ -4,8 +4,6 @@
 
 """From the options that name a repository and its key to the open repository."""
 
-import os
-from contextlib import contextmanager
 
 from ..errors import KeyAccessError
 from ..repository import keys

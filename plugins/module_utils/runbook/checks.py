@@ -98,12 +98,14 @@ def run_check(check, target):
             break
         except CheckFailed as error:
             detail = str(error)
-            reason = _pointless(target)
         except RecoveryError as error:
-            detail, reason = str(error), ""
+            detail = str(error)
             break
-        if reason or time.monotonic() + check["interval"] >= deadline:
-            detail = f"{reason}; last attempt: {detail}" if reason else detail
+        reason = _pointless(target)
+        if reason:
+            detail = f"{reason}; last attempt: {detail}"
+            break
+        if time.monotonic() + check["interval"] >= deadline:
             break
         time.sleep(check["interval"])
     return CheckResult(check["name"], check["kind"], passed, _without_secrets(detail, check), round(time.monotonic() - began, 1), attempts,

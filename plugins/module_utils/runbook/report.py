@@ -121,9 +121,9 @@ def _timeline(run):
         width = (last if event["end"] is None else parse_time(event["end"])) - parse_time(event["start"])
         label = f'{event["machine"]}: {event["name"]}' if several and event["machine"] else event["name"]
         took = "" if event["seconds"] == 0.0 else ("did not end" if event["end"] is None else duration_text(event["seconds"]))
-        bar = f'<div class="bar" style="left:{_percent(start)};width:{_percent(width / span * 100)}"></div>'
+        stroke = f'<div class="bar" style="left:{_percent(start)};width:{_percent(width / span * 100)}"></div>'
         rows.append(f'<div class="event {_e(event["status"])}"><div class="what" title="{_e(event["detail"])}">{_e(label)}</div>'
-                    f'<div class="track">{bar}</div><div class="took">{_e(took)}</div></div>')
+                    f'<div class="track">{stroke}</div><div class="took">{_e(took)}</div></div>')
     scale = "".join(f"<span>{_e(duration_text(span * part / 4))}</span>" for part in range(5))
     return (f'<h4>Timeline</h4><div class="timeline">{"".join(rows)}'
             f'<div class="event scale"><div class="what"></div><div class="ticks">{scale}</div><div class="took"></div></div></div>')

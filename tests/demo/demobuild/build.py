@@ -35,7 +35,7 @@ def build(demo, directory, lock):
     tree, place, result = (os.path.join(directory, name) for name in ("root", "mount", "result"))
     path = os.path.join(result, demo["disk"]["file"])
     disk.private_mounts()
-    say("installing Debian %s from %s" % (demo["suite"], demo["mirror"]))
+    say("installing Debian %s" % demo["suite"])
     root.bootstrap(demo, tree, lock)
     say("configuring the machine, making its initramfs")
     kernel = root.configure(demo, tree)

@@ -37,7 +37,7 @@ def bootstrap(demo: Dict[str, Any], root: str, lock: int) -> None:
     )
     command = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--architectures=amd64"]
     command += ['--aptopt=Acquire::Retries "3"', "--dpkgopt=force-unsafe-io"] + ["--dpkgopt=path-exclude=" + path for path in WITHOUT]
-    command += ["--essential-hook=" + hook, "--include=" + ",".join(PACKAGES), demo["suite"], root, demo["mirror"]]
+    command += ["--essential-hook=" + hook, "--include=" + ",".join(PACKAGES), demo["suite"], root]
     run(command, lock=lock)
     # Debian's own settings for the cluster that is made later, which dpkg has left beside ours.
     postgresql = os.path.join(root, "etc/postgresql-common/createcluster.conf")

@@ -59,7 +59,7 @@ class Esp:
         found = {}
         folder = self.point + ".copy"
         os.makedirs(folder)
-        mtools.copy_out(self.volume, folder)
+        mtools.copy_out(self._state.tag, self.volume, folder)
         for place, _folders, files in os.walk(folder):
             for name in files:
                 with open(os.path.join(place, name), "rb") as stream:

@@ -23,11 +23,12 @@ import tempfile
 from typing import NamedTuple
 
 from ...errors import TargetError
-from .. import syscalls
+from .. import processes, syscalls
 from ..model import CannotMount
 
 NAME = "mtools"
 KINDS = ("vfat",)
+_PATIENCE = 120.0           # seconds
 _SPARE = 16 * 1024 * 1024   # bytes; a tmpfs rounds each file up to pages
 
 
@@ -47,7 +48,7 @@ def mount_volume(session, volume, place, options, read_only):
     except OSError as error:
         raise CannotMount(f"{volume.label}: no tmpfs for a copy of it can be mounted: {error.strerror}") from error
     try:
-        copy_out(volume, place.path)
+        copy_out(session.tag, volume, place.path)
         if read_only or session.untouched:
             syscalls.mount("", place.path, "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.DATA_ONLY | syscalls.MS_RDONLY)
         else:
@@ -62,10 +63,10 @@ def source_name(tag):
     return f"agnostic.recovery:{tag}"
 
 
-def copy_out(volume, folder):
+def copy_out(tag, volume, folder):
     """Copies all files of the volume into an empty folder, with their times."""
-    if _run(volume, ["mdir", "-b", "::"]).strip():
-        _run(volume, ["mcopy", "-s", "-m", "-n", "-Q", "::*", folder])
+    if _run(tag, volume, ["mdir", "-b", "::"]).strip():
+        _run(tag, volume, ["mcopy", "-s", "-m", "-n", "-Q", "::*", folder])
 
 
 def write_back(tag, staged):
@@ -73,15 +74,18 @@ def write_back(tag, staged):
     entry = syscalls.mount_at(staged.folder)
     if entry is None or entry.source != source_name(tag):
         raise TargetError(f"The copy of {staged.volume.label} at {staged.folder} was unmounted by someone else: changes to it are lost.")
+    # A process that was killed while it wrote back may have left a child that still does.
+    if processes.wait_until_gone(_mark(tag), _PATIENCE):
+        raise TargetError(f"Another process is still writing to {staged.volume.label}.")
     wanted = nodes(staged.folder)
     with tempfile.TemporaryDirectory(prefix="agnostic-recovery-") as scratch:
         before, after = os.path.join(scratch, "before"), os.path.join(scratch, "after")
         os.mkdir(before)
-        copy_out(staged.volume, before)
-        if not _change(staged, nodes(before), wanted):
+        copy_out(tag, staged.volume, before)
+        if not _change(tag, staged, nodes(before), wanted):
             return
         os.mkdir(after)
-        copy_out(staged.volume, after)
+        copy_out(tag, staged.volume, after)
         left = sorted(key for key, _node in set(_values(nodes(after))) ^ set(_values(wanted)))
     if left:
         raise TargetError(f"Changes to {staged.volume.label} could not be written completely: {', '.join(left[:5])}. "
@@ -106,22 +110,26 @@ def nodes(folder):
     return found
 
 
-def _change(staged, before, wanted):
+def _change(tag, staged, before, wanted):
     """Deletes first: that frees the room that the rest may need. Returns whether anything was changed."""
     gone = {key for key in before if key not in wanted or before[key].is_folder != wanted[key].is_folder}
     tops = [key for key in gone if os.path.dirname(key) not in gone]
     new = [key for key in sorted(wanted) if key in gone or key not in before or before[key].digest != wanted[key].digest]
     for key in tops:
-        _run(staged.volume, ["mdeltree", "::/" + _quoted(before[key].path)])
+        _run(tag, staged.volume, ["mdeltree", "::/" + _quoted(before[key].path)])
     for key in new:
         node = wanted[key]
         # The last part is a new name and is taken as it is; what leads to it is a pattern.
         target = os.path.join("::/" + _quoted(os.path.dirname(node.path)), os.path.basename(node.path))
         if node.is_folder:
-            _run(staged.volume, ["mmd", "-D", "s", target])
+            _run(tag, staged.volume, ["mmd", "-D", "s", target])
         else:
-            _run(staged.volume, ["mcopy", "-o", "-m", "-Q", os.path.join(staged.folder, node.path), target])
+            _run(tag, staged.volume, ["mcopy", "-o", "-m", "-Q", os.path.join(staged.folder, node.path), target])
     return bool(tops or new)
+
+
+def _mark(tag):
+    return f"{tag}.mtools"
 
 
 def _quoted(path):
@@ -141,12 +149,13 @@ def _digest(path):
     return total.hexdigest()
 
 
-def _run(volume, command):
+def _run(tag, volume, command):
     """One of the mtools on the volume; the disk is passed as a descriptor, so that no character of its path can mean something."""
     descriptor = os.open(volume.path, os.O_RDONLY)
     try:
         image = f"/proc/self/fd/{descriptor}@@{volume.start}"
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "MTOOLSRC": os.devnull, "MTOOLS_SKIP_CHECK": "1"}
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "MTOOLSRC": os.devnull, "MTOOLS_SKIP_CHECK": "1",
+                       processes.MARK: _mark(tag)}
         done = subprocess.run(command[:1] + ["-i", image] + command[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               pass_fds=(descriptor,), env=environment, check=False)
     finally:

@@ -178,3 +178,13 @@ def test_diff(machine):
     assert "virtio_scsi.ko" in parts["/boot/initrd.img-6.1.0-9-amd64"]
     # Two fix-ups change this file; the diff is the sum.
     assert parts["/boot/grub/grub.cfg"].count("+\tlinux") == 1
+
+
+def test_names_that_are_no_text_can_be_printed(machine):
+    machine.write("/etc/udev/rules.d/70-caf\udce9.rules", 'ATTR{address}=="52:54:00:aa:00:01", NAME="lan0"\n')
+    planned = engine.plan(machine.inspect())
+    json.dumps(change.plan_data(planned)).encode("utf-8")
+    assert any("caf\\xe9" in entry["path"] for entry in change.plan_data(planned)["changes"])
+    assert all(part["prepared"].encode("utf-8") for part in change.diff(planned.changes))
+    engine.apply(machine.tree, planned)
+    engine.undo(machine.tree)
