@@ -14,7 +14,8 @@ author:
 description:
   - Reads the used blocks of disks and stores what the repository does not hold yet, as one image in the ZIA format, the
     open image format of this collection. It is not ZConverter's file format.
-  - The source is never changed. The image exists when the task has succeeded, and not before; what a stopped capture stored is used by the next.
+  - The source is never changed. The image exists when the task has succeeded, and not before; what a stopped capture has stored is
+    used by the next.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
   - agnostic.recovery.attributes.engine_job

@@ -27,8 +27,8 @@ options:
     type: str
   image:
     description:
-      - Only one image of O(machine), V(latest), an image id, or a time in UTC such as V(2026-11-22T01:00:00Z) for the last one that was captured
-        at or before it. The task fails if there is none.
+      - Only one image of O(machine), V(latest), an image id, or a time in UTC such as V(2026-11-22T01:00:00Z) for the last one that was
+        captured at or before it. The task fails if there is none.
       - Needs O(machine).
     type: str
   latest:

@@ -11,11 +11,13 @@ author:
   - the agnostic.recovery developers (@agnostic-recovery)
 description:
   - Finds the root file system on restored disks and mounts it, with all that its C(/etc/fstab) mounts, at one folder of the worker.
-  - Names in that C(fstab) are looked up on the given disks only, by the names that these disks had at the source; so C(/dev/sda2) is the machine's
-    own. Disks of the worker are never touched, even where they have the same UUIDs.
+  - Names in that C(fstab) are looked up on the given disks only, by the names that these disks had at the source; so C(/dev/sda2) is
+    the machine's own. Disks of the worker are never touched, even where they have the same UUIDs.
   - Everything is mounted C(nosuid), C(nodev) and C(noexec). Symbolic links of the machine are never followed out of its root.
-  - C(/boot), C(/boot/efi), C(/boot/firmware), C(/efi) and C(/usr) are mounted even if C(fstab) says C(noauto), and writable even if it says C(ro).
-  - When V(unmounted) is reached, everything is on the disks and nothing is attached any more. It also cleans up where a mounting task was killed.
+  - C(/boot), C(/boot/efi), C(/boot/firmware), C(/efi) and C(/usr) are mounted even if C(fstab) says C(noauto), and writable even if it
+    says C(ro).
+  - When V(unmounted) is reached, everything is on the disks and nothing is attached any more. It also cleans up where a mounting task
+    was killed.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
 attributes:
@@ -37,9 +39,11 @@ options:
   disks:
     description:
       - All disks of the machine, each a dictionary. Required for O(state=mounted).
-      - C(name) is the name of the disk at the source, such as V(sda) or V(nvme0n1), and C(path) the raw disk file or block device on the worker.
+      - C(name) is the name of the disk at the source, such as V(sda) or V(nvme0n1), and C(path) the raw disk file or block device on
+        the worker.
       - C(size), if given, is the size in bytes that the disk must have; a block device may be larger.
-      - C(sector_size), if given, is the logical sector size in bytes of the source's disk. By default that of the block device, or 512 for a file.
+      - C(sector_size), if given, is the logical sector size in bytes of the source's disk. By default that of the block device, or 512
+        for a file.
       - Other keys are ignored, so that the result RV(agnostic.recovery.image_restore#module:disks) fits.
     type: list
     elements: dict
@@ -47,10 +51,10 @@ options:
     description:
       - V(kernel) uses only what the worker's kernel can mount.
       - V(fuse) uses C(fuse2fs) for ext2, ext3 and ext4, and C(mtools) for FAT.
-      - V(guestfs) mounts in a small virtual machine. It opens LVM and MD, takes 10 to 30 seconds, and keeps hostile file systems away from the
-        worker's kernel.
-      - V(auto) takes the first of V(kernel) and V(fuse) that can mount each file system, and V(guestfs) for the whole machine only where these
-        cannot reach what is needed.
+      - V(guestfs) mounts in a small virtual machine. It opens LVM and MD, takes 10 to 30 seconds, and keeps hostile file systems away
+        from the worker's kernel.
+      - V(auto) takes the first of V(kernel) and V(fuse) that can mount each file system, and V(guestfs) for the whole machine only
+        where these cannot reach what is needed.
     type: str
     choices: [auto, kernel, fuse, guestfs]
     default: auto
@@ -127,7 +131,9 @@ mounts:
       description: Whether it is mounted read-only.
       type: bool
 missing:
-  description: Entries of C(fstab) that are not mounted although they name a disk's file system. Without C(/boot) or C(/usr) the module fails.
+  description:
+    - Entries of C(fstab) that are not mounted although they name a disk's file system.
+    - Where C(/boot) or C(/usr) would be among them the module fails.
   returned: O(state=mounted)
   type: list
   elements: dict
@@ -199,7 +205,8 @@ def mounted(module):
     if module.check_mode and before is None:
         return dict(changed=True, root=params["mount_point"], mounts=[], missing=[], disks=to_data(check_machine(*wanted)))
     result = mount_machine(*wanted)
-    return dict(changed=before is None, root=result.root, mounts=to_data(result.mounts), missing=to_data(result.missing), disks=to_data(result.disks))
+    return dict(changed=before is None, root=result.root, mounts=to_data(result.mounts), missing=to_data(result.missing),
+                disks=to_data(result.disks))
 
 
 def restored_disk(data):

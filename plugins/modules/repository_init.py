@@ -38,8 +38,8 @@ options:
     type: int
   capture_credential_file:
     description:
-      - Write the capture credential to this file on the host, with access for its owner only. Whoever holds it can write images and can read none,
-        so it is what sources get.
+      - Write the capture credential to this file on the host, with access for its owner only. Whoever holds it can write images and
+        can read none, so it is what sources get.
     type: path
 requirements:
   - "cryptography (Python library), unless O(unencrypted=true)"

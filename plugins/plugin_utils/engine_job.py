@@ -66,6 +66,7 @@ class EngineJobAction(ActionBase):
         spec, manners = self._options()
         scrub = Scrubber(spec)
         self._name = self._host_name(task_vars)
+        self._quiet = not manners["progress"]
         try:
             host = EngineHost(self._execute, self._carry)
             host.prepare(build_engine(), manners["job_dir"], manners["python"], self._interpreter(task_vars))
@@ -170,7 +171,9 @@ class EngineJobAction(ActionBase):
                 raise AnsibleActionFail("The controller is gone; the job {0} goes on.".format(state["id"]))
             try:
                 found = host.ask(["status", state["id"]])["state"]
-            except (AnsibleConnectionFailure, NoAnswer) as error:
+            except EngineError:
+                raise
+            except AnsibleError as error:       # the connection, become, or what answered in the engine's place
                 now = time.monotonic()
                 if lost_since is None:
                     lost_since = now
@@ -184,7 +187,8 @@ class EngineJobAction(ActionBase):
                 self._say("the host answers again")
                 lost_since = None
             if found["started"] != answer["state"]["started"]:
-                raise EngineError("Replaced", "Another call started the job {0} anew; how this run of it ended is not known.".format(state["id"]))
+                raise EngineError("Replaced", "Another call started the job {0} anew; how this run of it ended is not known.".format(
+                    state["id"]))
             state = found
         if answer["answer"] != "handed_out":
             reporter.end(state)
@@ -205,8 +209,8 @@ class EngineJobAction(ActionBase):
 
     def _give_up(self, host, state, error, seconds):
         message = (
-            "The host gave no answer for {0} ({1}). The job {2} goes on there. Run the task again to join it; on the host, `{3}` tells how it "
-            "goes, and `{4}` stops it.").format(
+            "The host gave no answer for {0} ({1}). The job {2} goes on there. Run the task again to join it; on the host, `{3}` tells "
+            "how it goes, and `{4}` stops it.").format(
                 duration(seconds), error.message, state["id"], host.command("status", state["id"]), host.command("cancel", state["id"]))
         if isinstance(error, AnsibleConnectionFailure):
             raise AnsibleConnectionFailure(message)
@@ -233,4 +237,5 @@ class EngineJobAction(ActionBase):
         return outcome
 
     def _say(self, text):
-        Display().display("{0}: [{1}] {2}".format(self._task.action.split(".")[-1], self._name, text))
+        if not self._quiet:
+            Display().display("{0}: [{1}] {2}".format(self._task.action.split(".")[-1], self._name, text))

@@ -334,7 +334,7 @@ def _read(disk: CaptureDisk, offset: int, length: int) -> bytes:
     try:
         data = disk.read_at(offset, length)
     except OSError as error:
-        raise SourceError(f"Disk {disk.name} cannot be read at byte {offset}: {error.strerror}.")
+        raise SourceError(f"Disk {disk.name} cannot be read at byte {offset}: {error.strerror}.") from error
     if len(data) != length:
         raise SourceError(f"Disk {disk.name} gave {len(data)} instead of {length} bytes at byte {offset}: it has become shorter.")
     return data

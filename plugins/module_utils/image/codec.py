@@ -112,7 +112,7 @@ def _inflate(data, size: int) -> bytes:
     try:
         plain = stream.decompress(data, size + 1)
     except zlib.error as error:
-        raise CodecError(f"it does not decompress ({error})")
+        raise CodecError(f"it does not decompress ({error})") from error
     if len(plain) != size or not stream.eof or stream.unused_data:
         raise CodecError("it does not decompress to its length")
     return plain
@@ -127,7 +127,7 @@ def _unzstd_package(package, data, size: int) -> bytes:
             _LOCAL.decompressor = package.ZstdDecompressor()
         plain = _LOCAL.decompressor.decompress(data, max_output_size=size)
     except package.ZstdError as error:
-        raise CodecError(f"it does not decompress ({error})")
+        raise CodecError(f"it does not decompress ({error})") from error
     if len(plain) != size:
         raise CodecError("it does not decompress to its length")
     return plain

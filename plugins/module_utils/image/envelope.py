@@ -100,14 +100,14 @@ class Opener:
             try:
                 open_into(key, header.nonce, bound, view[HEADER_SIZE:], output[:needed])
             except AuthenticationError as error:
-                raise EnvelopeError(str(error))
+                raise EnvelopeError(str(error)) from error
             payload = output[:header.stored]
         elif _checksum(bound, payload) != bytes(view[-TAG_SIZE:]):
             raise EnvelopeError("its checksum does not match")
         try:
             return decompress(header.codec, payload, header.length)
         except CodecError as error:
-            raise EnvelopeError(str(error))
+            raise EnvelopeError(str(error)) from error
 
 
 def read_header(magic: bytes, data: bytes, size: int, suite: int, limit: int) -> Header:

@@ -4,8 +4,8 @@
 
 """Index pages: which chunk is where, for one stretch of a disk each.
 
-A page is a header, a table of packs and up to 4,096 entries of 52 bytes. It is named by its content and knows nothing of its position, so an
-unchanged stretch of a disk has the same page in every image and costs nothing. Entries stay packed in memory.
+A page is a header, a table of packs and up to 4,096 entries of 52 bytes. It is named by its content and knows nothing of its position, so
+an unchanged stretch of a disk has the same page in every image and costs nothing. Entries stay packed in memory.
 """
 
 import struct
@@ -143,7 +143,7 @@ class PageStore:
                 raise EnvelopeError("it has a wrong number of entries")
             return page
         except ValueError as error:
-            raise DamagedObjectError(f"The index page {name} is damaged: {error}.")
+            raise DamagedObjectError(f"The index page {name} is damaged: {error}.") from error
 
     def _key_of(self, key_id: bytes) -> bytes:
         if key_id != NO_KEY_ID:

@@ -4,8 +4,8 @@
 
 """Manifests: the root of an image, and how images are listed and chosen.
 
-An image exists if and only if its manifest does. The manifest is a sealed JSON text named `images/<machine>/<time>-<random>`; docs/format.md
-describes it. Who holds the capture credential can read it.
+An image exists if and only if its manifest does. The manifest is a sealed JSON text named `images/<machine>/<time>-<random>`;
+docs/format.md describes it. Who holds the capture credential can read it.
 """
 
 import base64
@@ -30,9 +30,9 @@ MAX_MANIFEST_SIZE = 64 << 20
 CONSISTENCIES = ("offline", "crash", "filesystem", "application")
 _MAX_DISK_SIZE = 1 << 62
 _FIELD_TYPES = {
-    "id": str, "machine": str, "created": str, "consistency": str, "parent": str, "disks": list, "size": int, "used": int, "stored_new": int,
-    "stored_new_objects": int, "seconds": (int, float), "warnings": list, "chunk_size": int, "entries_per_page": int, "machine_model": dict,
-    "evidence": dict, "merkle_root": str}
+    "id": str, "machine": str, "created": str, "consistency": str, "parent": str, "disks": list, "size": int, "used": int,
+    "stored_new": int, "stored_new_objects": int, "seconds": (int, float), "warnings": list, "chunk_size": int, "entries_per_page": int,
+    "machine_model": dict, "evidence": dict, "merkle_root": str}
 _DISK_FIELD_TYPES = {"name": str, "size": int, "sector_size": int, "used": int, "data": int, "pages": str, "map": list}
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
 _TIME_FORMATS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M")
@@ -130,7 +130,8 @@ def write_manifest(repository: Repository, manifest: Manifest) -> bool:
     """Commit: durable on return. False: there is an image of that id."""
     plain = _encode(manifest)
     if len(plain) > MAX_MANIFEST_SIZE:
-        raise RepositoryError(f"The manifest would be larger ({len(plain)} bytes) than a reader accepts. Use a repository with larger chunks.")
+        raise RepositoryError(f"The manifest would be larger ({len(plain)} bytes) than a reader accepts. "
+                              "Use a repository with larger chunks.")
     sealer = Sealer(MANIFEST, repository, repository.manifest_key, NO_KEY_ID, Zlib())
     image_id = manifest.info.id
     return repository.store.put_new(object_name(image_id), sealer.seal(image_id.encode("utf-8"), plain))
@@ -153,7 +154,8 @@ def read_manifest(repository: Repository, image_id: str) -> Manifest:
         plain = Opener(MANIFEST, repository, MAX_MANIFEST_SIZE).open(image_id.encode("utf-8"), data, key_of)
         return _decode(bytes(plain), image_id)
     except ValueError as error:
-        raise DamagedObjectError(f"The manifest of image {image_id} ({name}) is damaged: {error}. Other images are not affected.")
+        raise DamagedObjectError(f"The manifest of image {image_id} ({name}) is damaged: {error}. "
+                                 "Other images are not affected.") from error
 
 
 def image_ids(repository: Repository, machine: Optional[str] = None) -> Iterator[str]:
@@ -241,8 +243,8 @@ def _decode(data: bytes, image_id: str) -> Manifest:
         manifest = Manifest(info, fields["chunk_size"], fields["entries_per_page"], disks, fields["machine_model"], fields["evidence"],
                             bytes.fromhex(fields["merkle_root"]))
     except (KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
-        raise ValueError(f"a field is missing or of the wrong type ({error!r})")
-    if info.id != image_id:
+        raise ValueError(f"a field is missing or of the wrong type ({error!r})") from error
+    if info.id != image_id or info.machine != image_id.rpartition("/")[0]:
         raise ValueError(f"it is the manifest of image {info.id}")
     if merkle_root([(disk.info.name, disk.info.size, disk.pages) for disk in disks]) != manifest.root:
         raise ValueError("its Merkle root does not match its pages")

@@ -53,9 +53,9 @@ class ChunkReader:
                 raise EnvelopeError("its content is not what its name says")
             return chunk
         except EnvelopeError as error:
-            raise DamagedObjectError(f"The object {location.name} is damaged: {error}.")
+            raise DamagedObjectError(f"The object {location.name} is damaged: {error}.") from error
         except DamagedObjectError as error:
-            raise DamagedObjectError(f"The object {location.name} cannot be opened. {error}")
+            raise DamagedObjectError(f"The object {location.name} cannot be opened. {error}") from error
 
     def check(self, location: Location, length: int) -> bytes:
         """Check all of a chunk that can be checked without its key; returns the id of its data key. Raises DamagedObjectError."""
@@ -73,4 +73,4 @@ class ChunkReader:
                 raise EnvelopeError("it holds a chunk of another length")
             return header.key_id
         except EnvelopeError as error:
-            raise DamagedObjectError(f"The object {location.name} is damaged: {error}.")
+            raise DamagedObjectError(f"The object {location.name} is damaged: {error}.") from error

@@ -8,7 +8,6 @@ Chunks are fetched, opened, checked and written by a pool of threads, in disk or
 never written. The first error stops the restore.
 """
 
-import threading
 import time
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -73,7 +72,7 @@ def restore_image(repository: Repository, image_id: str, targets: Dict[str, str]
     except RecoveryError as error:
         left = [target.left_behind for target in opened if target.left_behind]
         if left:
-            raise type(error)(f"{error} Incomplete and not to be used: {', '.join(left)}.")
+            raise type(error)(f"{error} Incomplete and not to be used: {', '.join(left)}.") from error
         raise
     finally:
         for target in opened:
@@ -86,7 +85,8 @@ def _choose(manifest: Manifest, targets: Dict[str, str]) -> List[ManifestDisk]:
     there = {disk.info.name: disk for disk in manifest.disks}
     unknown = sorted(set(targets) - set(there))
     if unknown or not targets:
-        raise TargetError(f"Image {manifest.info.id} has no disk {', '.join(unknown) or '(none was asked for)'}; it has: {', '.join(there)}.")
+        asked = ", ".join(unknown) or "(none was asked for)"
+        raise TargetError(f"Image {manifest.info.id} has no disk {asked}; it has: {', '.join(there)}.")
     paths = list(targets.values())
     if len(set(paths)) != len(paths):
         raise TargetError("Two disks cannot be restored to one path.")
@@ -130,7 +130,7 @@ class _Restore:
             try:
                 page = self._pages.load(page_id, count)
             except DamagedObjectError as error:
-                raise _located(error, place)
+                raise _located(error, place) from error
             for entry in range(count):
                 if page.state(entry) == STORED:
                     offset = place.offset + entry * chunk_size
@@ -158,7 +158,7 @@ class _Restore:
             try:
                 chunk = reader.read(item.location, item.chunk_id, item.length)
             except DamagedObjectError as error:
-                raise _located(error, item.place)
+                raise _located(error, item.place) from error
             item.target.write(item.place.offset, chunk)
             self._progress.advance(item.length)
 

@@ -33,7 +33,7 @@ def open_target(path: str, disk: str, size: int, overwrite: bool):
     except FileNotFoundError:
         return FileTarget(path, disk, size, overwrite)
     except OSError as error:
-        raise TargetError(f"The target {path} of disk {disk} cannot be used: {error.strerror}.")
+        raise TargetError(f"The target {path} of disk {disk} cannot be used: {error.strerror}.") from error
     if stat.S_ISBLK(mode):
         return DeviceTarget(path, disk, size)
     if not stat.S_ISREG(mode):
@@ -60,7 +60,7 @@ class FileTarget:
         try:
             self._fd = os.open(self.left_behind, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise TargetError(f"The target {path} of disk {disk} cannot be made: {error.strerror}.")
+            raise TargetError(f"The target {path} of disk {disk} cannot be made: {error.strerror}.") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._fd, 0)
@@ -72,7 +72,7 @@ class FileTarget:
         except OSError as error:
             os.close(self._fd)
             raise TargetError(f"The target {path} of disk {disk} cannot be made: {error.strerror}. "
-                              f"(The file system must allow files of {size} bytes.)")
+                              f"(The file system must allow files of {size} bytes.)") from error
 
     def free_space(self):
         """(device number of the file system, bytes free on it)."""
@@ -103,7 +103,7 @@ class FileTarget:
             raise TargetError(f"The target {self.path} of disk {self.disk} came into being during the restore; "
                               f"the restored disk is in {self.left_behind}.")
         except OSError as error:
-            raise _failed(self, error, "")
+            raise _failed(self, error, "") from error
         self.left_behind = ""
 
     def close(self) -> None:
@@ -124,8 +124,9 @@ class DeviceTarget:
             self._fd = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
         except OSError as error:
             if error.errno == errno.EBUSY:
-                raise TargetError(f"The target {path} of disk {disk} is in use (mounted, swap, or part of a volume or array). Take it out of use first.")
-            raise TargetError(f"The target {path} of disk {disk} cannot be opened: {error.strerror}.")
+                raise TargetError(f"The target {path} of disk {disk} is in use (mounted, swap, or part of a volume or array). "
+                                  "Take it out of use first.") from error
+            raise TargetError(f"The target {path} of disk {disk} cannot be opened: {error.strerror}.") from error
         self._size = os.lseek(self._fd, 0, os.SEEK_END)
         if self._size < size:
             os.close(self._fd)
@@ -144,7 +145,7 @@ class DeviceTarget:
                 return
             except OSError as error:
                 if error.errno not in (errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP):
-                    raise _failed(self, error, f" at byte {offset}")
+                    raise _failed(self, error, f" at byte {offset}") from error
         for at in range(offset, offset + length, len(_ZEROS)):
             _write(self, memoryview(_ZEROS)[:min(len(_ZEROS), offset + length - at)], at)
 
@@ -155,7 +156,7 @@ class DeviceTarget:
         try:
             os.fsync(self._fd)
         except OSError as error:
-            raise _failed(self, error, "")
+            raise _failed(self, error, "") from error
         self.left_behind = ""
 
     def close(self) -> None:
@@ -167,7 +168,7 @@ def _write(target, data, offset: int) -> None:
     try:
         target.writer.write(data, offset)
     except OSError as error:
-        raise _failed(target, error, f" at byte {offset}")
+        raise _failed(target, error, f" at byte {offset}") from error
 
 
 def _data_runs(view: memoryview) -> list:

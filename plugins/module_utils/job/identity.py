@@ -65,3 +65,10 @@ def resources(spec):
     if spec["kind"] == "restore":
         return ["write to {0}".format(os.path.realpath(disk["path"])) for disk in spec["disks"]]
     return []
+
+
+def may_be_handed_out(spec):
+    """Whether the result of an earlier run still answers this call: not what was checked then, nor disks that are gone since."""
+    if spec.get("check"):
+        return False
+    return spec["kind"] != "restore" or all(os.path.exists(disk["path"]) for disk in spec["disks"])

@@ -4,6 +4,7 @@
 
 """From the options that name a repository and its key to the open repository."""
 
+from contextlib import contextmanager
 
 from ..errors import KeyAccessError
 from ..repository import keys

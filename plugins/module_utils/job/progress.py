@@ -36,7 +36,8 @@ class Meter:
 class JobProgress:
     """The progress object of a job: `phase`, `advance` and `cancelled` may be called by any thread at any rate.
 
-    `write(fields)` is called about twice a second, and at once for a new phase, with phase, done, total, rate and left, from one thread only.
+    `write(fields)` is called about twice a second, and at once for a new phase, with phase, done, total, rate and left, by one
+    thread only.
     """
 
     def __init__(self, write):

@@ -21,7 +21,6 @@ from .secrets import Scrubber
 # Older results are not: a nightly capture must not be answered with the one of the night before.
 HANDED_OUT_SECONDS = 3600
 
-
 # How a call for a job is answered.
 STARTED = "started"
 JOINED = "joined"            # it was running already
@@ -29,7 +28,7 @@ HANDED_OUT = "handed_out"    # it had finished, and nobody had been told
 
 
 def start(folder, spec, engine="", attach=True):
-    """Start the job that `spec` asks for, or join it; returns {"answer": …, "state": …, "earlier": …}.
+    """Start the job that `spec` asks for, or join it; returns a dictionary of answer, state and earlier.
 
     `earlier` is the state of an earlier run of this job that did not finish well and that nobody was told of, or None.
     Raises RecoveryError when a running job uses what this one needs, or, with `attach` False, when it runs already.
@@ -44,10 +43,10 @@ def start(folder, spec, engine="", attach=True):
                 if not attach:
                     raise RecoveryError("The job {0} runs already, since {1:d} s.".format(job_id, int(time.time() - found["started"])))
                 return {"answer": JOINED, "state": found, "earlier": None}
-            if not found["collected"]:
-                if attach and found["status"] == states.FINISHED and time.time() - found["ended"] < HANDED_OUT_SECONDS:
-                    return {"answer": HANDED_OUT, "state": found, "earlier": None}
-                earlier = found if found["status"] != states.FINISHED else None
+            if attach and _is_fresh(found) and identity.may_be_handed_out(spec):
+                return {"answer": HANDED_OUT, "state": found, "earlier": None}
+            if not found["collected"] and found["status"] != states.FINISHED:
+                earlier = found
         needs = identity.resources(spec)
         _refuse_overlap(folder, needs)
         folder.make_job(job_id)
@@ -56,6 +55,10 @@ def start(folder, spec, engine="", attach=True):
         folder.tidy()
         _detach(folder, job_id, spec, needs, engine)
         return {"answer": STARTED, "state": folder.read(job_id), "earlier": earlier}
+
+
+def _is_fresh(state):
+    return state["status"] == states.FINISHED and not state["collected"] and time.time() - state["ended"] < HANDED_OUT_SECONDS
 
 
 def _refuse_overlap(folder, needs):

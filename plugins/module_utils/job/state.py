@@ -43,7 +43,8 @@ RESERVE = 65536
 def new_state(job_id, spec, resources, process, engine=""):
     """The state of a job that begins. Times are seconds since 1970, sizes bytes, rates bytes a second.
 
-    `disks` are names, for people; `left` is the seconds that the phase still needs, None: not known. `serial` grows by one with every write.
+    `disks` are names, for people; `left` is the seconds that the phase still needs, None: not known. `serial` grows by
+    one with every write.
     """
     now = time.time()
     return {

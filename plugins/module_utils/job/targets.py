@@ -69,5 +69,5 @@ def _holds(handle, size):
     if disk.table != "none":
         return "a {0} partition table with {1} partitions".format(disk.table.upper(), len(disk.partitions))
     if disk.content.kind not in ("empty", "unknown"):
-        return "a {0} file system or signature".format(disk.content.kind)
+        return "content of kind {0}".format(disk.content.kind)
     return ""

@@ -102,6 +102,7 @@ def run_verify(spec, progress):
                                                  problem_count=len(result.problems))}
     if result.problems:
         first = result.problems[0]
-        answer.update(failed=True, error_type="DamagedObjectError", msg="{0} of {1} images are damaged ({2}); {3} problems, the first: {4}".format(
-            len(result.damaged_images), len(result.images), ", ".join(result.damaged_images[:5]), len(result.problems), first.message))
+        message = "{0} of {1} images are damaged ({2}); {3} problems, the first: {4}".format(
+            len(result.damaged_images), len(result.images), ", ".join(result.damaged_images[:5]), len(result.problems), first.message)
+        answer.update(failed=True, error_type="DamagedObjectError", msg=message)
     return answer

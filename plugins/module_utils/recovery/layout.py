@@ -63,12 +63,14 @@ def refuse_used(disks, read_only, state):
             time.sleep(0.1)
             users = _users(disk, read_only, state.tag, records)
         if users:
-            raise TargetError(f"Disk {disk.name} ({disk.path}) is in use by {', '.join(users)}. Two users would destroy it: end the other one first.")
+            raise TargetError(f"Disk {disk.name} ({disk.path}) is in use by {', '.join(users)}. "
+                              "Two users would destroy it: end the other one first.")
 
 
 def _users(disk, read_only, tag, records):
     status = os.stat(disk.path)
-    users = [f"the machine mounted at {record.mount_point}" for record in records if any(_is_same(status, other.path) for other in record.disks)]
+    records = [record for record in records if any(_is_same(status, other.path) for other in record.disks)]
+    users = [f"the machine mounted at {record.mount_point}" for record in records]
     users += [f"the read-write mount at {point}" for point in read_write_mounts(status)]
     if not read_only and not users:
         users += [device.path for device in loop.devices_over([disk.path]) if device.name != loop_name(tag)]
@@ -84,7 +86,8 @@ def _read_layout(disk):
             raise TargetError(f"Disk {disk.name}: {disk.path} is empty (0 bytes).")
         is_device = stat.S_ISBLK(os.fstat(stream.fileno()).st_mode)
         if disk.size and (size < disk.size or size > disk.size and not is_device):
-            raise TargetError(f"Disk {disk.name}: {disk.path} has {size} bytes, not {disk.size}. It was not restored completely, or is another disk.")
+            raise TargetError(f"Disk {disk.name}: {disk.path} has {size} bytes, not {disk.size}. "
+                              "It was not restored completely, or is another disk.")
         sector_size = disk.sector_size
         if not sector_size:
             sector_size = struct.unpack("i", fcntl.ioctl(stream, BLKSSZGET, bytes(4)))[0] if is_device else 512

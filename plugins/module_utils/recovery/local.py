@@ -43,7 +43,8 @@ class LocalHands:
         if volume.content.kind != "btrfs":
             return []
         with self._looked_at(volume, ("subvolid=5",)) as tree:      # the top level, whatever the default is
-            return [name for name in tree.listdir("/") if tree.isdir("/" + name) and not tree.islink("/" + name) and is_root(tree, "/" + name)]
+            folders = [name for name in tree.listdir("/") if tree.isdir("/" + name) and not tree.islink("/" + name)]
+            return [name for name in folders if is_root(tree, "/" + name)]
 
     def mount(self, planned, path):
         """Mounts at `path`, free of symbolic links. Raises CannotMount."""
@@ -110,8 +111,9 @@ class LocalHands:
 
 def is_root(tree, folder):
     """Tells whether the root of a Linux machine lies in `folder` of the tree. Links are not followed: they mean another root here."""
-    says_so = any(tree.isfile(folder + path) or tree.islink(folder + path) for path in ("/etc/os-release", "/usr/lib/os-release", "/etc/fstab"))
-    return says_so and any(tree.isdir(folder + path) or tree.islink(folder + path) for path in ("/usr", "/bin"))
+    files = [folder + path for path in ("/etc/os-release", "/usr/lib/os-release", "/etc/fstab")]
+    programs = [folder + path for path in ("/usr", "/bin")]
+    return any(tree.isfile(path) or tree.islink(path) for path in files) and any(tree.isdir(path) or tree.islink(path) for path in programs)
 
 
 def _prove(volume, place, read_only):

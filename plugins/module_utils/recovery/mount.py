@@ -48,7 +48,7 @@ def mount_machine(disks, mount_point, backend="auto", read_only=False, root="", 
 
 
 def check_machine(disks, mount_point, backend="auto", read_only=False, root="", state_folder=STATE_FOLDER):
-    """What `mount_machine` can refuse without mounting. Returns the layouts of the disks, a tuple of machine.model.Disk. Raises TargetError."""
+    """Refuses what `mount_machine` would refuse before it mounts anything. Returns the machine.model.Disk of each. Raises TargetError."""
     state, wanted = _request(disks, mount_point, backend, read_only, root, state_folder)
     layouts = read_layouts(wanted.disks)
     refuse_used(wanted.disks, read_only, state)
@@ -100,7 +100,8 @@ def _request(disks, mount_point, backend, read_only, root, state_folder):
     if backend not in BACKENDS:
         raise TargetError(f"There is no backend {backend!r}, only {', '.join(BACKENDS)}.")
     point = _absolute(mount_point)
-    return State(point, state_folder), Record(point, tuple(disk._replace(path=_absolute(disk.path)) for disk in disks), backend, read_only, root)
+    disks = tuple(disk._replace(path=_absolute(disk.path)) for disk in disks)
+    return State(point, state_folder), Record(point, disks, backend, read_only, root)
 
 
 def _mount(state, wanted):

@@ -15,7 +15,8 @@ SYSTEM_PATHS = ("/boot", "/boot/efi", "/boot/firmware", "/efi", "/usr")
 # And without these the recovery image is useless.
 REQUIRED_PATHS = ("/boot", "/usr")
 
-_NETWORK_TYPES = re.compile(r"nfs\d?|cifs|smb.*|ncpfs|afs|ceph|glusterfs|lustre|gpfs|ocfs2|gfs2?|beegfs|davfs2?|sshfs|s3fs|fuse\..*|fuse|9p|virtiofs")
+_NETWORK_TYPES = re.compile(
+    r"nfs\d?|cifs|smb.*|ncpfs|afs|ceph|glusterfs|lustre|gpfs|ocfs2|gfs2?|beegfs|davfs2?|sshfs|s3fs|fuse\..*|fuse|9p|virtiofs")
 _BTRFS_OPTIONS = ("subvol=", "subvolid=")
 
 

@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple, Optional
 
 from ..machine.fstab import split_spec
-from .model import Volume, partition_name
+from .model import Volume
 
 _BY_FOLDERS = {"by-uuid": "UUID", "by-label": "LABEL", "by-partuuid": "PARTUUID", "by-partlabel": "PARTLABEL"}
 # Names that depend on the old hardware: serial numbers, bus positions. Only the partition number in them still tells something.
@@ -45,7 +45,7 @@ def _candidates(spec, kind, volumes):
     hardware = _BY_HARDWARE.match(spec)
     if hardware:
         return [volume for volume in volumes if volume.partition == int(hardware.group(1)) and _kind_fits(kind, volume.content.kind)]
-    return [volume for volume in volumes if spec in volume.aliases or volume.disk and spec == f"/dev/{partition_name(volume.disk, volume.partition)}"]
+    return [volume for volume in volumes if spec in volume.aliases or (volume.disk and spec == f"/dev/{volume.label}")]
 
 
 def _by_tag(tag, value, volumes):

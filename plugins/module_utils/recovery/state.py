@@ -92,7 +92,8 @@ class State:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
             descriptor = os.open(os.path.join(self.folder, self.tag + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise TargetError(f"The records of mounted machines cannot be kept in {self.folder}: {error.strerror}. Mounting needs root.") from error
+            raise TargetError(f"The records of mounted machines cannot be kept in {self.folder}: {error.strerror}. "
+                              "Mounting needs root.") from error
         try:
             deadline = time.monotonic() + LOCK_PATIENCE
             while True:

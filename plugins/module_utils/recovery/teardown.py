@@ -38,7 +38,8 @@ def tear_down(state, record, patience=BUSY_PATIENCE):
     problems += _end_helpers(state, record)
     left = _detach_loops(state.tag, record, 0.0 if busy else _DETACH_PATIENCE)
     if left:
-        problems.append(f"{', '.join(left)} still hold the disks, since a process uses files of the unmounted machine. Do not start the machine.")
+        problems.append(f"{', '.join(left)} still hold the disks, since a process uses files of the unmounted machine. "
+                        "Do not start the machine.")
     if not record.read_only:
         problems += _flush(record)
     if not left:

@@ -29,7 +29,7 @@ def require_cryptography() -> None:
         from cryptography.hazmat.primitives.asymmetric import x25519   # pylint: disable=unused-import
     except ImportError as error:
         raise RepositoryError("An encrypted repository needs the Python package cryptography 2.6 or newer on this host "
-                              "(Debian, Ubuntu, RHEL, SUSE: python3-cryptography): {0}.".format(error))
+                              f"(Debian, Ubuntu, RHEL, SUSE: python3-cryptography): {error}.") from error
 
 
 def hkdf(secret: bytes, salt: bytes, info: bytes, length: int = KEY_SIZE) -> bytes:
@@ -52,8 +52,8 @@ def scrypt(secret: bytes, salt: bytes, n: int, r: int, p: int) -> bytes:
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
         return Scrypt(salt=salt, length=KEY_SIZE, n=n, r=r, p=p, backend=default_backend()).derive(secret)
     except Exception as error:           # which one depends on Python, the package and OpenSSL
-        raise RepositoryError("This host cannot derive a key by scrypt ({0!r}); a passphrase slot of type pbkdf2-hmac-sha512 or a "
-                              "key file works in FIPS mode.".format(error))
+        raise RepositoryError(f"This host cannot derive a key by scrypt ({error!r}); a passphrase slot of type pbkdf2-hmac-sha512 or a "
+                              "key file works in FIPS mode.") from error
 
 
 def sealed_size(length: int) -> int:

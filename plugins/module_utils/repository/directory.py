@@ -4,8 +4,8 @@
 
 """The directory store: objects are files below one directory, on a local disk or on NFS.
 
-Crash consistency. A later capture trusts that an object which has its name is whole, so a file gets its final name only after its data are on
-stable storage. One fdatasync per object in series would make the disk's latency the speed limit; so objects are
+Crash consistency. A later capture trusts that an object which has its name is whole, so a file gets its final name only after its data
+are on stable storage. One fdatasync per object in series would make the disk's latency the speed limit; so objects are
 written to temporary files whose write-back is started at once, and a batch of them is synchronised and renamed together, by
 the thread whose `put` fills the batch, while other threads go on. `flush` synchronises every directory in which a name was
 made or relied upon: an object that another process has just renamed may have a name that is not durable yet.
@@ -58,10 +58,10 @@ class DirectoryStore(ObjectStore):
             os.makedirs(self.path, exist_ok=True)
             found = set(os.listdir(self.path)) - _LEFTOVERS
         except OSError as error:
-            raise self._error(error, "cannot be created")
+            raise self._error(error, "cannot be created") from error
         if found - {"repository.json"}:
-            raise RepositoryError("The directory {0} holds other files ({1}); give an empty or new one for a repository.".format(
-                self.path, ", ".join(sorted(found)[:3])))
+            raise RepositoryError(f"The directory {self.path} holds other files ({', '.join(sorted(found)[:3])}); "
+                                  "give an empty or new one for a repository.")
         self._open_root()
         self._sync_directory(os.path.dirname(self.path) or "/")
 
@@ -72,7 +72,7 @@ class DirectoryStore(ObjectStore):
                 try:
                     self._root = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
                 except OSError as error:
-                    raise self._error(error, "cannot be opened")
+                    raise self._error(error, "cannot be opened") from error
             return self._root
 
     def _open_session(self) -> Session:
@@ -82,7 +82,7 @@ class DirectoryStore(ObjectStore):
                 try:
                     self._session = Session(root)
                 except OSError as error:
-                    raise self._error(error, "cannot be written")
+                    raise self._error(error, "cannot be written") from error
             return self._session
 
     def close(self) -> None:
@@ -132,9 +132,9 @@ class DirectoryStore(ObjectStore):
             return True
         except OSError as error:
             if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
-                raise RepositoryError("The file system of {0} has no hard links, which a repository needs to commit images safely; "
-                                      "use a Linux file system or NFS.".format(self.path))
-            raise self._error(error, "cannot be written")
+                raise RepositoryError(f"The file system of {self.path} has no hard links, which a repository needs to commit images "
+                                      "safely; use a Linux file system or NFS.") from error
+            raise self._error(error, "cannot be written") from error
 
     def flush(self) -> None:
         with self._lock:
@@ -153,7 +153,7 @@ class DirectoryStore(ObjectStore):
         except FileNotFoundError:
             return
         except OSError as error:
-            raise self._error(error, "cannot be changed")
+            raise self._error(error, "cannot be changed") from error
         self._sync_directory(os.path.dirname(name))
 
     def _write_temporary(self, name: str, data) -> _Pending:
@@ -162,12 +162,12 @@ class DirectoryStore(ObjectStore):
             if self._failed is not None:
                 raise self._failed
             self._counter += 1
-            temporary = "{0}/{1:x}".format(session.path, self._counter)
+            temporary = f"{session.path}/{self._counter:x}"
         view = memoryview(data)
         try:
             fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=self._root)
         except OSError as error:
-            raise self._error(error, "cannot be written")
+            raise self._error(error, "cannot be written") from error
         try:
             written = 0
             while written < len(view):
@@ -176,7 +176,7 @@ class DirectoryStore(ObjectStore):
         except OSError as error:
             os.close(fd)
             self._discard(temporary)
-            raise self._error(error, "cannot be written")
+            raise self._error(error, "cannot be written") from error
         return _Pending(fd, temporary, name, len(view))
 
     def _publish(self, batch: List[_Pending]) -> None:
@@ -243,7 +243,7 @@ class DirectoryStore(ObjectStore):
                 os.close(fd)
         except OSError as error:
             if error.errno not in _NO_SYNC:
-                raise self._error(error, "cannot be written")
+                raise self._error(error, "cannot be written") from error
 
     # -- reading ----------------------------------------------------------------------------------------------------------
 
@@ -256,15 +256,14 @@ class DirectoryStore(ObjectStore):
             if length is None:
                 length = max(0, size - offset)
             if length > MAX_OBJECT_SIZE:
-                raise DamagedObjectError("The object {0} in {1} is larger ({2} bytes) than any object can be.".format(
-                    name, self.path, size))
+                raise DamagedObjectError(f"The object {name} in {self.path} is larger ({size} bytes) than any object can be.")
             data = _read(fd, offset, length)
         except OSError as error:
-            raise self._error(error, "cannot be read (object {0})".format(name))
+            raise self._error(error, f"cannot be read (object {name})") from error
         finally:
             os.close(fd)
         if len(data) != length:
-            raise DamagedObjectError("The object {0} in {1} is cut short.".format(name, self.path))
+            raise DamagedObjectError(f"The object {name} in {self.path} is cut short.")
         return data
 
     def peek(self, name: str, length: int) -> Optional[Peek]:
@@ -274,7 +273,7 @@ class DirectoryStore(ObjectStore):
         try:
             return Peek(_read(fd, 0, length), os.fstat(fd).st_size)
         except OSError as error:
-            raise self._error(error, "cannot be read (object {0})".format(name))
+            raise self._error(error, f"cannot be read (object {name})") from error
         finally:
             os.close(fd)
 
@@ -287,9 +286,9 @@ class DirectoryStore(ObjectStore):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._error(error, "cannot be read (object {0})".format(name))
+            raise self._error(error, f"cannot be read (object {name})") from error
         if not stat.S_ISREG(status.st_mode):
-            raise DamagedObjectError("The object {0} in {1} is not a regular file.".format(name, self.path))
+            raise DamagedObjectError(f"The object {name} in {self.path} is not a regular file.")
         with self._lock:
             self._unsynced.add(os.path.dirname(name))
         return status.st_size
@@ -305,7 +304,7 @@ class DirectoryStore(ObjectStore):
         except FileNotFoundError:
             return
         except OSError as error:
-            raise self._error(error, "cannot be listed")
+            raise self._error(error, "cannot be listed") from error
         for name, is_directory in found:
             if not prefix and name in ("tmp", "lost+found"):
                 continue
@@ -329,10 +328,10 @@ class DirectoryStore(ObjectStore):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._error(error, "cannot be read (object {0})".format(name))
+            raise self._error(error, f"cannot be read (object {name})") from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise DamagedObjectError("The object {0} in {1} is not a regular file.".format(name, self.path))
+            raise DamagedObjectError(f"The object {name} in {self.path} is not a regular file.")
         return fd
 
     # -- errors -----------------------------------------------------------------------------------------------------------
@@ -340,12 +339,13 @@ class DirectoryStore(ObjectStore):
     def _error(self, error: OSError, what: str) -> RepositoryError:
         """One message for the operator from an error of the operating system."""
         advice = _ADVICE.get(error.errno, "")
-        return RepositoryError("The repository directory {0} {1}: {2}.{3}".format(self.path, what, error.strerror, advice))
+        return RepositoryError(f"The repository directory {self.path} {what}: {error.strerror}.{advice}")
 
 
 _GONE = " Its disk or mount has failed or gone away: check it, then run this again."
 _ADVICE = {
-    errno.ENOSPC: " The file system is full: make room there and run this again; what is stored so far stays valid and is not stored twice.",
+    errno.ENOSPC: " The file system is full: make room there and run this again; what is stored so far stays valid and is not stored "
+                  "twice.",
     errno.EDQUOT: " The disk quota is used up: raise it or make room, then run this again.",
     errno.EROFS: " It is mounted read-only: mount it read-write (after a look at the kernel log: errors can be the cause).",
     errno.EACCES: " Run this as a user who may, or change the directory's owner and mode.",

@@ -55,7 +55,7 @@ def write_credential(repository_id: str, secrets: Secrets) -> str:
     fields = {"repository": repository_id, "id_key": secrets.id_key.hex(), "index_key": secrets.index_key.hex(),
               "public_key": secrets.public_key.hex()}
     body = base64.urlsafe_b64encode(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("ascii")).decode("ascii")
-    return "{0}{1}:{2}".format(_CREDENTIAL_PREFIX, body, _checksum(body))
+    return f"{_CREDENTIAL_PREFIX}{body}:{_checksum(body)}"
 
 
 def read_credential(credential: CaptureCredential, repository_id: str) -> Secrets:
@@ -63,7 +63,7 @@ def read_credential(credential: CaptureCredential, repository_id: str) -> Secret
     text = credential.text.strip()
     body, _colon, checksum = text[len(_CREDENTIAL_PREFIX):].partition(":")
     if not text.startswith(_CREDENTIAL_PREFIX):
-        raise KeyAccessError("This is not a capture credential: it must begin with {0}".format(_CREDENTIAL_PREFIX))
+        raise KeyAccessError(f"This is not a capture credential: it must begin with {_CREDENTIAL_PREFIX}")
     if checksum != _checksum(body):
         raise KeyAccessError("The capture credential is damaged or cut short; export it again from a host that holds a reading key.")
     try:
@@ -73,7 +73,7 @@ def read_credential(credential: CaptureCredential, repository_id: str) -> Secret
     except (ValueError, KeyError, TypeError, binascii.Error):
         raise KeyAccessError("The capture credential cannot be read; export it again with this version.")
     if found != repository_id:
-        raise KeyAccessError("The capture credential belongs to repository {0}, not to this one ({1}).".format(found, repository_id))
+        raise KeyAccessError(f"The capture credential belongs to repository {found}, not to this one ({repository_id}).")
     if {len(secrets.id_key), len(secrets.index_key), len(secrets.public_key)} != {KEY_SIZE}:
         raise KeyAccessError("The capture credential holds keys of a wrong length; export it again with this version.")
     return secrets

@@ -16,8 +16,8 @@ def open_store(location: dict) -> ObjectStore:
     """
     kind = location.get("type", "directory")
     if kind != "directory":
-        raise RepositoryError("A repository of type {0!r} is not known; types are: directory.".format(kind))
+        raise RepositoryError(f"A repository of type {kind!r} is not known; types are: directory.")
     path = location.get("path")
     if not path or not str(path).startswith("/"):
-        raise RepositoryError("A directory repository needs an absolute path, not {0!r}.".format(path))
+        raise RepositoryError(f"A directory repository needs an absolute path, not {path!r}.")
     return DirectoryStore(str(path))

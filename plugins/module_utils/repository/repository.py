@@ -86,13 +86,14 @@ class Repository:
             known = self._data_keys.get(key_id)
         if known is None:
             if not self.can_read:
-                raise KeyAccessError("The capture credential cannot read data: restoring and full verification need a passphrase or key file.")
+                raise KeyAccessError("The capture credential cannot read data: restoring and full verification need a passphrase "
+                                     "or key file.")
             name = datakey.PREFIX + key_id.hex()
             data = self.store.get(name)
             try:
                 known = datakey.open_data_key(data, key_id, self.id, self.secrets)
             except AuthenticationError as error:
-                raise DamagedObjectError("The data key {0} is damaged: {1}.".format(name, error))
+                raise DamagedObjectError(f"The data key {name} is damaged: {error}.") from error
             with self._lock:
                 self._data_keys[key_id] = known
         return known.key
@@ -103,7 +104,7 @@ class Repository:
         try:
             datakey.check_data_key(self.store.get(name), key_id)
         except AuthenticationError as error:
-            raise DamagedObjectError("The data key {0} is damaged: {1}.".format(name, error))
+            raise DamagedObjectError(f"The data key {name} is damaged: {error}.") from error
 
 
 class Ids:
@@ -136,15 +137,14 @@ def init_repository(store: ObjectStore, key: Key, chunk_size: int = DEFAULT_CHUN
     labelled "default".
     """
     if chunk_size & (chunk_size - 1) or not MIN_CHUNK_SIZE <= chunk_size <= MAX_CHUNK_SIZE:
-        raise RepositoryError("The chunk size must be a power of two from {0} to {1} bytes, not {2}.".format(
-            MIN_CHUNK_SIZE, MAX_CHUNK_SIZE, chunk_size))
+        raise RepositoryError(f"The chunk size must be a power of two from {MIN_CHUNK_SIZE} to {MAX_CHUNK_SIZE} bytes, not {chunk_size}.")
     if encrypted:
         check_new_key(key)
     if not encrypted and not isinstance(key, NoKey):
         raise KeyAccessError("An unencrypted repository takes no key: leave the key out, or let the repository be encrypted.")
     store.create()
     if store.size(_ROOT) is not None:
-        raise RepositoryError("There is a repository at {0} already.".format(store.label))
+        raise RepositoryError(f"There is a repository at {store.label} already.")
     repository_id = os.urandom(16).hex()
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     root = {"kind": "agnostic.recovery repository", "format_version": FORMAT_VERSION, "id": repository_id, "chunk_size": chunk_size,
@@ -157,7 +157,7 @@ def init_repository(store: ObjectStore, key: Key, chunk_size: int = DEFAULT_CHUN
         root["mac"] = _root_mac(root, secrets)
         add_slot(store, repository_id, secrets, key, "default", created)
     if not store.put_new(_ROOT, _encode_root(root)):
-        raise RepositoryError("There is a repository at {0} already.".format(store.label))
+        raise RepositoryError(f"There is a repository at {store.label} already.")
     return _info(root)
 
 
@@ -172,19 +172,19 @@ def open_repository(store: ObjectStore, key: Key) -> Repository:
     info = _info(root)
     if not info.encrypted:
         if not isinstance(key, NoKey):
-            raise KeyAccessError("The repository at {0} is not encrypted, but a key was given for it: is it the right one?".format(store.label))
+            raise KeyAccessError(f"The repository at {store.label} is not encrypted, but a key was given for it: is it the right one?")
         return Repository(store, info, None)
     if isinstance(key, NoKey):
-        raise KeyAccessError("The repository at {0} is encrypted: give a passphrase, a key file or a capture credential.".format(store.label))
+        raise KeyAccessError(f"The repository at {store.label} is encrypted: give a passphrase, a key file or a capture credential.")
     require_cryptography()
     if isinstance(key, CaptureCredential):
         secrets = read_credential(key, info.id)
     else:
         secrets = open_slots(store, info.id, key)
     if not hmac.compare_digest(str(root.get("mac")), _root_mac(root, secrets)):
-        raise DamagedObjectError("{0} of the repository at {1} was altered: its authentication code does not match.".format(_ROOT, store.label))
+        raise DamagedObjectError(f"{_ROOT} of the repository at {store.label} was altered: its authentication code does not match.")
     if secrets.public_key.hex() != info.public_key:
-        raise KeyAccessError("The key at hand is of another epoch than the repository at {0}; export the credential again.".format(store.label))
+        raise KeyAccessError(f"The key at hand is of another epoch than the repository at {store.label}; export the credential again.")
     return Repository(store, info, secrets)
 
 
@@ -208,9 +208,9 @@ def _encode_root(root: dict) -> bytes:
 def _read_root(store: ObjectStore) -> dict:
     peek = store.peek(_ROOT, _MAX_ROOT_SIZE)
     if peek is None:
-        raise RepositoryError("There is no repository at {0}: it holds no {1}. Check the path and that its file system is mounted; "
-                              "repository_init makes a new one.".format(store.label, _ROOT))
-    damaged = DamagedObjectError("{0} of the repository at {1} is damaged; put back a copy of it (it never changes).".format(_ROOT, store.label))
+        raise RepositoryError(f"There is no repository at {store.label}: it holds no {_ROOT}. Check the path and that its "
+                              "file system is mounted; repository_init makes a new one.")
+    damaged = DamagedObjectError(f"{_ROOT} of the repository at {store.label} is damaged; put back a copy of it (it never changes).")
     try:
         root = json.loads(peek.head.decode("ascii"))
         version = root["format_version"]
@@ -219,8 +219,8 @@ def _read_root(store: ObjectStore) -> dict:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise damaged
     if version > FORMAT_VERSION:
-        raise RepositoryError("The repository at {0} has format version {1}; this version of agnostic.recovery reads up to {2}. "
-                              "Use a newer one.".format(store.label, version, FORMAT_VERSION))
+        raise RepositoryError(f"The repository at {store.label} has format version {version}; this version of agnostic.recovery "
+                              f"reads up to {FORMAT_VERSION}. Use a newer one.")
     checksum = root.pop("checksum", None)
     if checksum is None or _encode_root(root) != peek.head:
         raise damaged

@@ -30,7 +30,7 @@ class Session:
         _make_directory(root, "tmp")
         remove_dead(root)
         while self._lock_fd < 0:
-            self.path = "tmp/{0:x}-{1}".format(int(time.time()), os.urandom(6).hex())
+            self.path = f"tmp/{int(time.time()):x}-{os.urandom(6).hex()}"
             os.mkdir(self.path, dir_fd=root)
             self._lock_fd = _create_lock(root, self.path + "/lock")
 

@@ -75,7 +75,7 @@ def remove_slot(store: ObjectStore, repository_id: str, name: str) -> None:
     """Remove one slot, but never the last."""
     names = [slot.object for slot in list_slots(store, repository_id)]
     if name not in names:
-        raise RepositoryError("There is no key slot {0}.".format(name))
+        raise RepositoryError(f"There is no key slot {name}.")
     if len(names) == 1:
         raise RepositoryError("This is the last key slot: without it nobody could read the repository. Add another one first.")
     store.delete(name)
@@ -103,10 +103,10 @@ def open_slots(store: ObjectStore, repository_id: str, key) -> Secrets:
             return secrets
     kind = "passphrase" if isinstance(key, Passphrase) else "key file"
     if failed:
-        raise KeyAccessError("No key slot opens with this {0}; not every slot could be tried: {1}".format(kind, " ".join(failed)))
+        raise KeyAccessError(f"No key slot opens with this {kind}; not every slot could be tried: {' '.join(failed)}")
     if not fitting:
-        raise KeyAccessError("The repository has no key slot for a {0}; use another kind of key.".format(kind))
-    raise KeyAccessError("The {0} is wrong: it opens none of the repository's {1} key slot(s) for it.".format(kind, fitting))
+        raise KeyAccessError(f"The repository has no key slot for a {kind}; use another kind of key.")
+    raise KeyAccessError(f"The {kind} is wrong: it opens none of the repository's {fitting} key slot(s) for it.")
 
 
 def _open(fields: dict, key) -> Optional[Secrets]:
@@ -117,7 +117,7 @@ def _open(fields: dict, key) -> Optional[Secrets]:
     except AuthenticationError:
         return None
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise DamagedObjectError("A key slot is damaged: {0}.".format(error))
+        raise DamagedObjectError(f"A key slot is damaged: {error}.") from error
     content = json.loads(plain.decode("ascii"))
     private_keys = tuple(_bytes(text) for text in content["private_keys"])
     return Secrets(_bytes(content["id_key"]), _bytes(content["index_key"]), public_key(private_keys[0]), private_keys)
@@ -133,7 +133,7 @@ def _read(store: ObjectStore, name: str) -> dict:
             raise ValueError("its checksum does not match")
         return fields
     except (ValueError, RecursionError) as error:
-        raise DamagedObjectError("The key slot {0} is damaged ({1}).".format(name, error))
+        raise DamagedObjectError(f"The key slot {name} is damaged ({error}).") from error
 
 
 def check_new_key(key) -> None:
@@ -141,8 +141,8 @@ def check_new_key(key) -> None:
     if isinstance(key, Passphrase) and not key.text:
         raise KeyAccessError("The passphrase is empty.")
     if isinstance(key, KeyFile) and len(key.data) < _MIN_KEY_FILE:
-        raise KeyAccessError("A key file needs at least {0} random bytes, for example: head -c 64 /dev/urandom > repository.key".format(
-            _MIN_KEY_FILE))
+        raise KeyAccessError(f"A key file needs at least {_MIN_KEY_FILE} random bytes, for example: "
+                             "head -c 64 /dev/urandom > repository.key")
     if not isinstance(key, (Passphrase, KeyFile)):
         raise KeyAccessError("An encrypted repository needs a passphrase or a key file.")
 
@@ -171,7 +171,7 @@ def _fits(fields: dict, key) -> bool:
 def _wrapping_key(fields: dict, key) -> bytes:
     """Derive the key that wraps the secrets. Refuses costs that would only exhaust this host."""
     if int(fields["format_version"]) > _VERSION:
-        raise ValueError("it is of format {0}, which is newer than this version knows".format(fields["format_version"]))
+        raise ValueError(f"it is of format {fields['format_version']}, which is newer than this version knows")
     salt = _bytes(fields["salt"])
     if isinstance(key, KeyFile):
         return hkdf(key.data, salt, b"agnostic.recovery key file slot 1")

@@ -4,7 +4,7 @@
 
 """The object store interface: named, immutable byte strings in one place (a directory, a bucket, a container).
 
-Names are relative paths of safe segments, such as `chunks/3f/3fa9…`. All methods may be called by several threads at once.
+Names are relative paths of safe segments, such as `chunks/3f/3fa9...`. All methods may be called by several threads at once.
 Every method raises `RepositoryError` when the store fails (unreachable, full, no permission).
 """
 
@@ -85,9 +85,9 @@ def check_name(name: str) -> str:
     """The name itself if it is safe to use as a path below the store; no name of ours is ever refused."""
     segments = name.split("/")
     if len(name) > _MAX_NAME or segments[0] == "tmp" or not all(_SEGMENT.match(segment) for segment in segments):
-        raise RepositoryError("The object name {0!r} is not one that a repository can hold.".format(name[:200]))
+        raise RepositoryError(f"The object name {name[:200]!r} is not one that a repository can hold.")
     return name
 
 
 def missing(label: str, name: str) -> DamagedObjectError:
-    return DamagedObjectError("The object {0} is missing in the repository at {1}.".format(name, label))
+    return DamagedObjectError(f"The object {name} is missing in the repository at {label}.")

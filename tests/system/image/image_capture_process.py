@@ -28,9 +28,8 @@ def main(path, key_file, machine, disk, workers="0"):
         repository = open_repository(store, key)
         print("started", flush=True)
         try:
-            info = capture_image(
-                repository, machine, {}, [CaptureDisk("sda", size, 512, lambda offset, length: os.pread(source, length, offset), Ranges([(0, size)]))],
-                "offline", {}, NoProgress(), workers=int(workers))
+            captured = CaptureDisk("sda", size, 512, lambda offset, length: os.pread(source, length, offset), Ranges([(0, size)]))
+            info = capture_image(repository, machine, {}, [captured], "offline", {}, NoProgress(), workers=int(workers))
         except RecoveryError as error:
             sys.exit(str(error))
     print(info.id, flush=True)

@@ -60,7 +60,8 @@ def test_kills(place, make_disk, tmp_path):
         assert set(contents) <= found
         assert verify(repository, level="full" if number % 10 == 9 else "structure").problems == ()
         if number % 10 == 9:
-            check_restore(repository, sorted(contents)[number // 10 % len(contents)], contents[sorted(contents)[number // 10 % len(contents)]], tmp_path)
+            image_id = sorted(contents)[number // 10 % len(contents)]
+            check_restore(repository, image_id, contents[image_id], tmp_path)
         if len(found) > 2 + interrupted or number % 3 == 2:
             content = change(disk, rng)
         repository.store.close()

@@ -50,8 +50,8 @@ def test_peak_memory_with_the_largest_chunks(place_at, tmp_path):
     script = ("import runpy, resource, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
               "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
     process = os.path.join(os.path.dirname(os.path.abspath(__file__)), "image_capture_process.py")
-    output = subprocess.run([sys.executable, "-c", script, process, place.path, place.key_file, "shop", str(disk), "8"], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout.split()
+    output = subprocess.run([sys.executable, "-c", script, process, place.path, place.key_file, "shop", str(disk), "8"],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout.split()
     assert int(output[-1]) << 10 < MEMORY_LIMIT
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     repository = place.open()

@@ -100,7 +100,8 @@ def test_a_target_file_system_that_fills_up(mounted, place, make_disk):
                 except OSError:
                     pass
 
-    with pytest.raises(TargetError, match="No space left on device. Make room there and restore again. Incomplete and not to be used: .*disk.partial"):
+    message = "No space left on device. Make room there and restore again. Incomplete and not to be used: .*disk.partial"
+    with pytest.raises(TargetError, match=message):
         restore_image(repository, image, {"sda": os.path.join(path, "disk")}, Other())
     repository.store.close()
 

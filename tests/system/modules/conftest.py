@@ -22,7 +22,7 @@ VENVS = os.environ.get("AGNOSTIC_RECOVERY_VENVS", "")
 
 
 def _playbook_commands():
-    found = glob.glob(os.path.join(VENVS, "core-*", "bin", "ansible-playbook")) if VENVS else []
+    found = sorted(glob.glob(os.path.join(VENVS, "core-*", "bin", "ansible-playbook"))) if VENVS else []
     on_path = shutil.which("ansible-playbook")
     return found or ([on_path] if on_path else [])
 
@@ -92,7 +92,8 @@ class Play:
         arguments = dict({"repository": "{{ repository }}", "key_file": "{{ key }}"}, **options)
         if module.startswith("image_") and module != "image_info":
             arguments.setdefault("job_dir", "{{ job_dir }}")
-        task = {"agnostic.recovery." + module: {name: value for name, value in arguments.items() if value is not None}, "register": register}
+        given = {name: value for name, value in arguments.items() if value is not None}
+        task = {"agnostic.recovery." + module: given, "register": register}
         if module.startswith("repository_") or module == "image_info":
             task["vars"] = {"ansible_python_interpreter": sys.executable}
         return task
@@ -168,7 +169,8 @@ def disk(tmp_path):
 @pytest.fixture
 def repository(tmp_path):
     """An empty repository; the options that open it."""
-    options = {"repository": {"type": "directory", "path": str(tmp_path / "repository")}, "passphrase": None, "key_file": str(tmp_path / "key")}
+    location = {"type": "directory", "path": str(tmp_path / "repository")}
+    options = {"repository": location, "passphrase": None, "key_file": str(tmp_path / "key")}
     ensure_repository(dict(options, unencrypted=False, chunk_size=None, capture_credential_file=None), check=False)
     return options
 

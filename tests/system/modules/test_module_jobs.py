@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+import pytest
 from conftest import SECRET
 
 CAPTURE_LINE = re.compile(r"^image_capture: \[web1\] sda +\d+% \d+\.\d/64\.0 MiB", re.M)
@@ -130,7 +131,8 @@ def test_what_cannot_be_started(play, repository, disk, tmp_path):
 
 
 def test_check_mode(play, image, tmp_path):
-    text = play.run([play.capture(), play.task("image_verify"), play.restore("{{ folder }}/restored.raw"), play.task("image_info")], "--check")
+    tasks = [play.capture(), play.task("image_verify"), play.restore("{{ folder }}/restored.raw"), play.task("image_info")]
+    text = play.run(tasks, "--check")
     assert "would capture 64.0 MiB" in text and "would restore sda of " + image["id"] in text and "no damage in 1 images" in text
     assert not (tmp_path / "restored.raw").exists() and not (tmp_path / "restored.raw.partial").exists()
     assert [found["id"] for found in play.result()["images"]] == [image["id"]]
@@ -150,6 +152,36 @@ def test_a_target_that_exists_is_refused_unless_forced(play, image, disk, tmp_pa
         assert "exists already. Remove it, or say force." in result[name]["msg"]
         assert result[name]["error_type"] == "TargetError"
     assert result["forced"]["changed"] and same(disk, str(target))
+
+
+def test_a_device_that_holds_something_is_refused_unless_forced(play, image, disk, tmp_path):
+    backing = tmp_path / "device.raw"
+    with open(str(backing), "wb") as handle:
+        handle.truncate(80 << 20)
+    if subprocess.run(["mkfs.ext4", "-q", "-F", str(backing)], stdin=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("mkfs.ext4 does not work here")
+    made = subprocess.run(["losetup", "--find", "--show", str(backing)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if made.returncode:
+        pytest.skip("no loop device: " + made.stderr.decode())
+    device = made.stdout.decode().strip()
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    try:
+        subprocess.run(["mount", device, str(mounted)], check=True)
+        refused = play.restore(device, register="mounted", force=True)
+        play.run([dict(refused, ignore_errors=True), dict(refused, register="checked", check_mode=True, ignore_errors=True),
+                  play.results("mounted", "checked")])
+        for name in ("mounted", "checked"):
+            assert "is in use" in play.result()[name]["msg"]
+        subprocess.run(["umount", str(mounted)], check=True)
+        play.run([dict(play.restore(device, register="plain"), ignore_errors=True), play.restore(device, register="forced", force=True),
+                  play.results("plain", "forced")])
+        assert "holds content of kind ext4" in play.result()["plain"]["msg"]
+        assert play.result()["forced"]["changed"]
+        subprocess.run(["cmp", "--bytes", str(64 << 20), device, disk], check=True)
+    finally:
+        subprocess.run(["umount", str(mounted)], stderr=subprocess.DEVNULL, check=False)
+        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 def test_damage_fails_the_verification(play, image, tmp_path):
@@ -180,9 +212,10 @@ def test_several_hosts_and_delegation(play, repository, disk):
     assert text.count("-> worker] started job capture-other-") + text.count("-> worker] joins job capture-other-") >= 1
 
 
-def test_the_set_interpreter_is_used(play, repository, disk):
+def test_the_set_interpreter_is_used_and_lines_can_be_switched_off(play, repository, disk):
     play.hosts["web1"]["ansible_python_interpreter"] = "{{ interpreter }}"
     play.variables["interpreter"] = sys.executable
-    play.run([play.capture()])
+    text = play.run([play.capture(progress=0), dict(play.capture(), no_log=True)])
+    assert "image_capture: [" not in text
     state = next(iter(play.jobs().values()))
     assert state["python"].startswith(sys.version.split()[0])

@@ -53,7 +53,8 @@ def server_template(tmp_path_factory):
     make_fs(path, parts[4], "xfs", "-m", f"uuid={DATA_UUID}")
     make_fs(path, parts[5], "swap")
     with mounted(path, parts[3], "ext4", folder / "mnt") as root:
-        fill_root(root, SERVER_FSTAB.format(esp=ESP_UUID, data=DATA_UUID, absent="99999999-2222-4333-8444-555555555555"), ("boot", "srv/data", "mnt/gone", "again"))
+        fstab = SERVER_FSTAB.format(esp=ESP_UUID, data=DATA_UUID, absent="99999999-2222-4333-8444-555555555555")
+        fill_root(root, fstab, ("boot", "srv/data", "mnt/gone", "again"))
     with mounted(path, parts[2], "ext4", folder / "mnt") as boot:
         os.makedirs(boot / "efi")
     return path, parts

@@ -43,7 +43,8 @@ mkdir-p /boot/efi
 mkdir-p /data/srv
 ln-s /data/srv /srv
 write /etc/os-release "ID=debian\\n"
-write /etc/fstab "/dev/mapper/vg--0-root / ext4 defaults 0 1\\nLABEL=srv /srv ext4 defaults 0 2\\n/dev/vda1 /boot/efi vfat umask=0077 0 1\\n\
+write /etc/fstab "/dev/mapper/vg--0-root / ext4 defaults 0 1\\nLABEL=srv /srv ext4 defaults 0 2\\n\
+/dev/vda1 /boot/efi vfat umask=0077 0 1\\n\
 /dev/vg-0/swap none swap sw 0 0\\n/dev/vg-0/gone /gone ext4 defaults 0 0\\n"
 umount-all
 shutdown
@@ -63,7 +64,8 @@ def test_lvm_machine(lvm_disk, place):
     disks = [RestoredDisk("vda", lvm_disk)]
     result = mount.mount_machine(disks, place[0], state_folder=place[1])
     assert [(each.path, each.device, each.partition, each.type, each.backend) for each in result.mounts] == [
-        ("/", "/dev/vg-0/root", 0, "ext4", "guestfs"), ("/boot/efi", "vda", 1, "vfat", "guestfs"), ("/data/srv", "/dev/vg-0/srv", 0, "ext4", "guestfs")]
+        ("/", "/dev/vg-0/root", 0, "ext4", "guestfs"), ("/boot/efi", "vda", 1, "vfat", "guestfs"),
+        ("/data/srv", "/dev/vg-0/srv", 0, "ext4", "guestfs")]
     assert [each.path for each in result.missing] == ["/gone"]
     assert {"nosuid", "nodev", "noexec"} <= set(syscalls.mount_at(place[0]).options)
     assert mount.mount_machine(disks, place[0], state_folder=place[1]) == result

@@ -77,4 +77,5 @@ def test_same_device_by_another_name(block_device, place, tmp_path):
     with pytest.raises(TargetError, match="in use by the machine mounted at"):
         mount.mount_machine([RestoredDisk("sda", name)], str(tmp_path / "other"), state_folder=place[1])
     with pytest.raises(TargetError, match="are the same"):
-        mount.check_machine([RestoredDisk("sda", name), RestoredDisk("sdb", str(tmp_path / "by-id"))], str(tmp_path / "third"), state_folder=place[1])
+        disks = [RestoredDisk("sda", name), RestoredDisk("sdb", str(tmp_path / "by-id"))]
+        mount.check_machine(disks, str(tmp_path / "third"), state_folder=place[1])

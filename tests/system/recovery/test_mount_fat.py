@@ -26,6 +26,7 @@ class Esp:
     """One FAT file system in a disk file, mounted and unmounted as the machine's would be."""
 
     def __init__(self, folder, bits, size):
+        os.makedirs(folder, exist_ok=True)
         self.path, self.point = str(folder / "disk.raw"), str(folder / "esp")
         with open(self.path, "wb") as disk:
             disk.truncate(START + size)
@@ -83,7 +84,8 @@ def test_random_changes(tmp_path, bits, size):
 
 def _change_something(root, model, chance):
     kind = chance.choice(["write", "write", "append", "cut", "delete", "rename"])
-    name = chance.choice(["", "EFI/", "EFI/Debian [x] é/"]) + chance.choice(["GRUBX64.EFI", "Long name, with ~1 & $.cfg", "bootx64.efi", "a"])
+    name = chance.choice(["", "EFI/", "EFI/Debian [x] é/"])
+    name += chance.choice(["GRUBX64.EFI", "Long name, with ~1 & $.cfg", "bootx64.efi", "a"])
     if kind != "write" and not model:
         return
     if kind != "write":
@@ -180,3 +182,30 @@ def test_copy_that_somebody_unmounted(tmp_path):
     syscalls.unmount(esp.point)
     with pytest.raises(TargetError, match="changes to it are lost"):
         mtools.write_back(esp.session.tag, staged)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../../stolen", "/stolen", "a/../../b"])
+def test_names_that_want_to_leave_the_copy(tmp_path, name):
+    """Long names written into the directory by hand, since no tool makes such."""
+    esp = Esp(tmp_path / "deep/er", 32, 64 << 20)
+    run("mmd", "-i", f"{esp.path}@@{START}", "::/QQQQQfolder.d")
+    run("mcopy", "-i", f"{esp.path}@@{START}", "/etc/hostname", "::/QQQQQfolder.d/inner")
+    with open(esp.path, "r+b") as disk:
+        image = disk.read()
+        entry = image.index("QQQQQ".encode("utf-16-le")) - 1
+        letters = [letter.encode("utf-16-le") for letter in name] + [b"\0\0"]
+        letters += [b"\xff\xff"] * (13 - len(letters))
+        first = bytearray(image[entry:entry + 32])
+        for place, letter in zip((1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30), letters):
+            first[place:place + 2] = letter
+        first[0] = 0x41             # the only, and so the last, part of the long name
+        disk.seek(entry - 32)
+        disk.write(b"\xe5")         # the second part is deleted
+        disk.seek(entry)
+        disk.write(first)
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    esp.mount(read_only=True)
+    inside = [os.path.join(place, each) for place, folders, files in os.walk(esp.point) for each in folders + files]
+    outside = sorted(set(map(str, tmp_path.rglob("*"))) - set(before) - set(inside))
+    esp.unmount()
+    assert outside == [os.path.join(str(tmp_path), "deep/er/records")] or outside == []

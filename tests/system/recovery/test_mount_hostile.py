@@ -85,7 +85,8 @@ def test_fstab_that_never_ends(build, place):
 def test_devices_and_files_of_the_worker_are_never_mounted(build, place):
     own = next(entry.source for entry in syscalls.mounts() if entry.path == "/")
     fstab = f"{own} /a ext4 defaults 0 0\n/dev/loop0 /b ext4 defaults 0 0\n/etc /c none bind 0 0\n/etc/passwd /d ext4 loop 0 0\n" \
-            "//host/share /e cifs defaults 0 0\noverlay /f overlay lowerdir=/,upperdir=/tmp 0 0\n/dev/sda2 /g ext4 bind,dev,suid,exec 0 0\n" \
+            "//host/share /e cifs defaults 0 0\noverlay /f overlay lowerdir=/,upperdir=/tmp 0 0\n" \
+            "/dev/sda2 /g ext4 bind,dev,suid,exec 0 0\n" \
             "/dev/../dev/sda2 /h ext4 defaults 0 0\n/dev/sda2 /i ext4 suid,dev,exec,errors=panic 0 0\n"
 
     def change(root):

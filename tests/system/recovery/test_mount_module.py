@@ -26,27 +26,32 @@ def test_module(server, tmp_path):
     if not command:
         pytest.skip("not installed: ansible-playbook")
     path, point = str(server[0]), str(tmp_path / "shop")
-    mounted = {"agnostic.recovery.recovery_mount": {"mount_point": point, "disks": [{"name": "sda", "path": path, "size": os.path.getsize(path), "data": 1}]}}
+    disk = {"name": "sda", "path": path, "size": os.path.getsize(path), "data": 1}
+    mounted = {"agnostic.recovery.recovery_mount": {"mount_point": point, "disks": [disk]}}
     unmounted = {"agnostic.recovery.recovery_mount": {"mount_point": point, "state": "unmounted"}}
     refused = {"agnostic.recovery.recovery_mount": {"mount_point": str(tmp_path / "two"), "disks": [{"name": "sda", "path": path}]}}
     written = {"ansible.builtin.copy": {"content": "x", "dest": point + "/boot/written"}}
-    tasks = [dict(mounted, check_mode=True), mounted, mounted, written, dict(refused, ignore_errors=True), dict(unmounted, check_mode=True), unmounted, unmounted]
+    tasks = [dict(mounted, check_mode=True), mounted, mounted, written, dict(refused, ignore_errors=True),
+             dict(unmounted, check_mode=True), unmounted, unmounted]
     tasks = [dict(task, register=f"result{number}") for number, task in enumerate(tasks)]
     results = "{{ [" + ", ".join(f"result{number}" for number in range(len(tasks))) + "] | to_json }}"
     tasks.append({"ansible.builtin.copy": {"content": results, "dest": str(tmp_path / "results.json")}})
     (tmp_path / "play.json").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     environment = dict(os.environ, ANSIBLE_HOME=str(tmp_path / "ansible"), ANSIBLE_NOCOLOR="1")
     try:
-        done = subprocess.run([command, "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", str(tmp_path / "play.json")],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False)
+        done = subprocess.run(
+            [command, "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", str(tmp_path / "play.json")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False)
         assert done.returncode == 0, done.stdout.decode()
         check, first, again, _written, second_user, check_unmount, away, nothing = json.loads((tmp_path / "results.json").read_text())
     finally:
         for entry in reversed(syscalls.mounts_below(point)):
             syscalls.unmount(entry.path, syscalls.MNT_DETACH)
     assert check["changed"] and check["mounts"] == [] and check["disks"] == first["disks"]
-    assert first["changed"] and first["root"] == point and [each["path"] for each in first["mounts"]] == ["/", "/boot", "/boot/efi", "/srv/data"]
-    assert first["missing"] == [{"spec": "UUID=99999999-2222-4333-8444-555555555555", "path": "/mnt/gone", "reason": "no volume of the given disks matches"}]
+    assert first["changed"] and first["root"] == point
+    assert [each["path"] for each in first["mounts"]] == ["/", "/boot", "/boot/efi", "/srv/data"]
+    assert [(each["spec"][:13], each["path"], each["reason"]) for each in first["missing"]] == [
+        ("UUID=99999999", "/mnt/gone", "no volume of the given disks matches")]
     assert not again["changed"] and again["mounts"] == first["mounts"]
     assert second_user["failed"] and "in use by the machine mounted at" in second_user["msg"]
     assert [each["changed"] for each in (check_unmount, away, nothing)] == [True, True, False]

@@ -37,7 +37,8 @@ def test_whole_server(server, place):
     result = take({"sda": path}, place)
     assert [each.path for each in result.mounts] == ["/", "/boot", "/boot/efi", "/srv/data"]
     assert where(result) == {"/": ("sda", 3, "ext4", "kernel"), "/boot": ("sda", 2, "ext4", "kernel"),
-                             "/boot/efi": ("sda", 1, "vfat", "kernel" if has_driver("vfat") else "mtools"), "/srv/data": ("sda", 4, "xfs", "kernel")}
+                             "/boot/efi": ("sda", 1, "vfat", "kernel" if has_driver("vfat") else "mtools"),
+                             "/srv/data": ("sda", 4, "xfs", "kernel")}
     assert [(each.path, each.reason) for each in result.missing] == [("/mnt/gone", "no volume of the given disks matches")]
     assert result.disks[0].table == "gpt" and len(result.disks[0].partitions) == 5
     for entry in syscalls.mounts_below(result.root):
@@ -123,9 +124,11 @@ def test_logical_partitions_of_an_mbr(tmp_path, place):
     make_fs(path, parts[5], "ext4")
     make_fs(path, parts[6], "ext4")
     with mounted(path, parts[6], "ext4", tmp_path / "mnt") as root:
-        fill_root(root, "/dev/vda6 / ext4 defaults 0 1\n/dev/vda1 /boot ext2 noauto 0 0\nPARTUUID=12345678-05 /home ext4 defaults 0 0\n", ("boot", "home"))
+        fill_root(root, "/dev/vda6 / ext4 defaults 0 1\n/dev/vda1 /boot ext2 noauto 0 0\nPARTUUID=12345678-05 /home ext4 defaults 0 0\n",
+                  ("boot", "home"))
     result = take({"vda": path}, place)
-    assert where(result) == {"/": ("vda", 6, "ext4", "kernel"), "/boot": ("vda", 1, "ext2", "kernel"), "/home": ("vda", 5, "ext4", "kernel")}
+    assert where(result) == {"/": ("vda", 6, "ext4", "kernel"), "/boot": ("vda", 1, "ext2", "kernel"),
+                             "/home": ("vda", 5, "ext4", "kernel")}
 
 
 def test_disk_without_partitions(tmp_path, place):
@@ -261,7 +264,8 @@ def test_process_in_the_way_is_named(server, place):
     result = take({"sda": path}, place)
     write(result.root + "/boot/written", "before")
     with subprocess.Popen(["sleep", "60"], cwd=result.root + "/boot") as holder:
-        with pytest.raises(TargetError, match=r"in use by sleep \(process {0}\).*detached lazily.*Do not start the machine".format(holder.pid)):
+        words = r"in use by sleep \(process {0}\).*detached lazily.*Do not start the machine".format(holder.pid)
+        with pytest.raises(TargetError, match=words):
             mount.tear_down(mount.State(*place), mount.State(*place).load(), patience=0.2)
         assert not syscalls.mounts_below(place[0])
         holder.kill()

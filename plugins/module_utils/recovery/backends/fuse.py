@@ -25,7 +25,8 @@ def mount_volume(session, volume, place, options, read_only):
     del options         # only btrfs has any
     program = shutil.which("fuse2fs")
     if not program:
-        raise CannotMount(f"{volume.label}: fuse2fs is not installed on the worker (package fuse2fs on Debian and Ubuntu, e2fsprogs on others)")
+        raise CannotMount(f"{volume.label}: fuse2fs is not installed on the worker "
+                          "(package fuse2fs on Debian and Ubuntu, fuse2fs or e2fsprogs on others)")
     if not os.path.exists("/dev/fuse"):
         raise CannotMount(f"{volume.label}: /dev/fuse does not exist on the worker")
     wanted = ["nosuid", "nodev", "noexec", f"fsname=agnostic.recovery:{session.tag}", f"offset={volume.start}"]

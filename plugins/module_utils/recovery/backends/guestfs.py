@@ -4,8 +4,8 @@
 
 """Mounts in a small virtual machine: libguestfs, through guestfish. For LVM, MD, and what neither kernel nor FUSE can mount here.
 
-One appliance is started, asked and mounted from; it stays as long as the mount. guestmount(1) would have to be started once to look and once
-to mount, some 12 s each where KVM is not to be had. No file system of the machine is parsed by the worker's kernel.
+One appliance is started, asked and mounted from; it stays as long as the mount. guestmount(1) would have to be started once to look and
+once to mount, some 12 s each where KVM is not to be had. No file system of the machine is parsed by the worker's kernel.
 """
 
 import os
@@ -22,8 +22,8 @@ from .. import processes, syscalls
 from ..model import ROOT_KINDS, CannotMount, MountedVolume, Volume
 
 NAME = "guestfs"
-PACKAGES = ("libguestfs-tools with libguestfs-xfs and a kernel package (Debian, Ubuntu), libguestfs and guestfs-tools (Red Hat and its relatives), "
-            "guestfs-tools (SUSE)")
+PACKAGES = ("libguestfs-tools with libguestfs-xfs and a kernel package (Debian, Ubuntu), "
+            "libguestfs and guestfs-tools (Red Hat and its relatives), guestfs-tools (SUSE)")
 _SHUTDOWN_PATIENCE = 300.0  # seconds; the appliance writes back its cache
 _MOUNT_PATIENCE = 60.0
 _ERROR = "libguestfs: error: "
@@ -88,8 +88,8 @@ class Appliance:
     def mount_local(self, session, folder):
         """Shows what is mounted inside at `folder` on the worker, until that is unmounted."""
         self.run("mount-local", folder, "options:nosuid,nodev,noexec", f"readonly:{'true' if session.untouched else 'false'}")
-        client = subprocess.Popen(self._client("-mount-local-run"), env=_environment(self.tag), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL, start_new_session=True)
+        client = subprocess.Popen(self._client("-mount-local-run"), env=_environment(self.tag), stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         processes.children.add(client.pid)
         deadline = time.monotonic() + _MOUNT_PATIENCE
         while syscalls.mount_at(folder) is None or not os.listdir(folder):

@@ -318,7 +318,8 @@ class TestTargets:
 
     def test_wrong_targets(self, repository, info, tmp_path):
         for targets, message in (({"sdb": str(tmp_path / "x")}, "has no disk sdb; it has: sda"), ({}, "none was asked for"),
-                                 ({"sda": str(tmp_path)}, "neither a file nor a block device"), ({"sda": "/nonexistent/x"}, "cannot be made"),
+                                 ({"sda": str(tmp_path)}, "neither a file nor a block device"),
+                                 ({"sda": "/nonexistent/x"}, "cannot be made"),
                                  ({"sda": "/dev/null"}, "neither a file nor a block device")):
             with pytest.raises(TargetError, match=message):
                 restore_image(repository, info.id, targets, NoProgress())

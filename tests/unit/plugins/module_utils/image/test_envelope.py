@@ -10,7 +10,8 @@ import struct
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.codec import Zlib
-from ansible_collections.agnostic.recovery.plugins.module_utils.image.envelope import CHUNK, HEADER_SIZE, NO_KEY_ID, OVERHEAD, PAGE, EnvelopeError, Opener, Sealer
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.envelope import (
+    CHUNK, HEADER_SIZE, NO_KEY_ID, OVERHEAD, PAGE, EnvelopeError, Opener, Sealer)
 
 LIMIT = 10000
 KEY = b"k" * 32

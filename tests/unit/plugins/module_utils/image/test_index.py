@@ -36,7 +36,8 @@ def test_build_and_read():
     assert page.location(1) == ("chunks/01/" + "01" * 32, 0, None)
     assert page.location(4).name == "chunks/04/" + "04" * 32 + ".7"
     assert [page.generation(number) for number in range(5)] == [None, 0, None, None, 7]
-    assert builder.data() == page_data(entry(), entry(STORED, chunk_id=IDS[1]), entry(ZERO), entry(), entry(STORED, number=7, chunk_id=IDS[4]))
+    assert builder.data() == page_data(
+        entry(), entry(STORED, chunk_id=IDS[1]), entry(ZERO), entry(), entry(STORED, number=7, chunk_id=IDS[4]))
 
 
 def test_packs_are_read():
@@ -49,7 +50,8 @@ def test_packs_are_read():
 @pytest.mark.parametrize("data", [
     b"", b"\1", page_data(), page_data(entry(), version=2), page_data(entry(), count=2), page_data(entry()) + b"\0",
     page_data(entry(), count=0), page_data(*[entry()] * 4097), page_data(entry(3)), page_data(entry(ZERO, chunk_id=IDS[1])),
-    page_data(entry(UNALLOCATED, number=1)), page_data(entry(STORED, reserved=1, chunk_id=IDS[1])), page_data(entry(STORED, 2, chunk_id=IDS[1])),
+    page_data(entry(UNALLOCATED, number=1)), page_data(entry(STORED, reserved=1, chunk_id=IDS[1])),
+    page_data(entry(STORED, 2, chunk_id=IDS[1])),
     page_data(entry(STORED, 0, offset=1, chunk_id=IDS[1])), page_data(entry(STORED, 1, length=5, chunk_id=IDS[1])),
     page_data(entry(STORED, 1, chunk_id=IDS[1]), packs=(IDS[2],)), b"\1\1" + page_data(entry())[2:]])
 def test_pages_that_are_refused(data):

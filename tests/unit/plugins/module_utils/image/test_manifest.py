@@ -36,7 +36,8 @@ A, B, C = "shop/20261122T010203Z-00000001", "shop/20261122T010203Z-10000001", "s
 def test_choosing(repository, written):
     written(B, A, C, "web/20270101T000000Z-00000000")
     assert list(image_ids(repository, "shop")) == [A, B, C]
-    for wanted, found in (("latest", C), (A, A), (B.partition("/")[2], B), ("2026-11-22T01:02:03Z", B), ("2026-11-22 23:59", B), ("2030-01-01T00:00", C)):
+    for wanted, found in (("latest", C), (A, A), (B.partition("/")[2], B), ("2026-11-22T01:02:03Z", B), ("2026-11-22 23:59", B),
+                          ("2030-01-01T00:00", C)):
         assert find_image(repository, "shop", wanted).id == found
     assert find_image(repository, "other", A).id == A
     with pytest.raises(RepositoryError, match="has no image from 2026-11-22T01:02:02Z or before .*Its newest of 3 images: "):
@@ -64,7 +65,8 @@ def test_any_machine_name(repository, written, machine):
     assert object_name(image_id).startswith("images/") and object_name(image_id).count("/") == 2
 
 
-@pytest.mark.parametrize("image_id", ["", "shop", "shop/", "shop/x", "/20261122T010203Z-00000001", "shop/20261122T010203Z-0000000G", "shop/../x"])
+@pytest.mark.parametrize("image_id", ["", "shop", "shop/", "shop/x", "/20261122T010203Z-00000001", "shop/20261122T010203Z-0000000G",
+                                      "shop/../x"])
 def test_what_is_no_image_id(repository, image_id):
     with pytest.raises(RepositoryError):
         read_manifest(repository, image_id)
@@ -116,8 +118,9 @@ def fields_of(written):
 
 
 @pytest.mark.parametrize("change", [
-    {"format_version": 2}, {"format_version": None}, {"disks": None}, {"disks": [1]}, {"id": "other"}, {"merkle_root": "00" * 32}, {"merkle_root": "x"},
-    {"chunk_size": 0}, {"chunk_size": "4096"}, {"entries_per_page": 0}, {"entries_per_page": 5000}, {"warnings": 5}])
+    {"format_version": 2}, {"format_version": None}, {"disks": None}, {"disks": [1]}, {"id": "other"}, {"machine": "other"},
+    {"merkle_root": "00" * 32}, {"merkle_root": "x"}, {"chunk_size": 0}, {"chunk_size": "4096"},
+    {"entries_per_page": 0}, {"entries_per_page": 5000}, {"warnings": 5}])
 def test_wrong_fields(repository, written, change):
     fields = fields_of(written)
     image_id = fields["id"]
@@ -126,8 +129,8 @@ def test_wrong_fields(repository, written, change):
         module._decode(json.dumps(fields).encode("ascii"), image_id)
 
 
-@pytest.mark.parametrize("change", [{"size": 0}, {"size": -1}, {"size": 1 << 63}, {"size": "1"}, {"size": 9000000}, {"pages": "AAAA"}, {"pages": "?"},
-                                    {"pages": 1}, {"name": 5}, {"map": 5}, {"used": None}])
+@pytest.mark.parametrize("change", [{"size": 0}, {"size": -1}, {"size": 1 << 63}, {"size": "1"}, {"size": 9000000}, {"pages": "AAAA"},
+                                    {"pages": "?"}, {"pages": 1}, {"name": 5}, {"map": 5}, {"used": None}])
 def test_wrong_disk_fields(repository, written, change):
     fields = fields_of(written)
     fields["disks"][0].update(change)

@@ -24,9 +24,10 @@ RANGES = st.lists(st.tuples(st.integers(0, SIZE), st.integers(0, SIZE))).map(lam
 VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
                       lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6)
 DISK = {"name": "sda", "size": 5000, "sector_size": 512, "used": 0, "data": 0, "pages": "A" * 43 + "=", "map": []}
-FIELDS = {"format_version": 1, "id": "m/20261122T010203Z-00000001", "machine": "m", "created": "", "consistency": "offline", "parent": "", "disks": [DISK],
-          "size": 5000, "used": 0, "stored_new": 0, "stored_new_objects": 0, "seconds": 0, "warnings": [], "chunk_size": 4096, "entries_per_page": 1024,
-          "machine_model": {}, "evidence": {}, "merkle_root": manifest.merkle_root([("sda", 5000, bytes(32))]).hex()}
+FIELDS = {"format_version": 1, "id": "m/20261122T010203Z-00000001", "machine": "m", "created": "", "consistency": "offline", "parent": "",
+          "disks": [DISK], "size": 5000, "used": 0, "stored_new": 0, "stored_new_objects": 0, "seconds": 0, "warnings": [],
+          "chunk_size": 4096, "entries_per_page": 1024, "machine_model": {}, "evidence": {},
+          "merkle_root": manifest.merkle_root([("sda", 5000, bytes(32))]).hex()}
 
 
 @given(st.binary(max_size=400))

@@ -49,7 +49,8 @@ def test_the_id_says_what_it_is_and_holds_no_path():
 
 def test_paths_are_those_of_the_host(monkeypatch):
     monkeypatch.setenv("HOME", "/home/backup")
-    spec = identity.with_host_paths(dict(SPEC, key_file="~/key", repository={"path": "~/r"}, disks=[{"name": "sda", "path": "/dev/../dev/sda"}]))
+    disks = [{"name": "sda", "path": "/dev/../dev/sda"}]
+    spec = identity.with_host_paths(dict(SPEC, key_file="~/key", repository={"path": "~/r"}, disks=disks))
     assert (spec["key_file"], spec["repository"]["path"]) == ("/home/backup/key", "/home/backup/r")
     assert spec["disks"] == [{"name": "sda", "path": "/dev/sda"}]
     assert SPEC["disks"][0]["path"] == "/dev/sda"

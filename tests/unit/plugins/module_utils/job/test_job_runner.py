@@ -155,6 +155,19 @@ def test_an_old_result_is_not_handed_out(folder, task):
     assert runner.start(folder, spec())["answer"] == runner.STARTED
 
 
+def test_what_may_have_changed_is_not_handed_out(folder, task, tmp_path):
+    task(lambda spec, progress: {})
+    target = tmp_path / "disk.raw"
+    restore = spec(kind="restore", disks=[{"name": "sda", "path": str(target)}])
+    for again in (spec(check=True), restore):
+        job = runner.start(folder, again)["state"]["id"]
+        wait_for(folder, job, ended)
+        assert runner.start(folder, again)["answer"] == runner.STARTED
+    wait_for(folder, job, ended)
+    target.write_text("restored")
+    assert runner.start(folder, restore)["answer"] == runner.HANDED_OUT
+
+
 def test_without_attach_no_result_is_handed_out(folder, task):
     task(lambda spec, progress: {})
     job = runner.start(folder, spec())["state"]["id"]

@@ -15,7 +15,8 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import 
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.assemble import NotReachable, choose_root
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.backends import guestfs, mtools
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.local import is_root
-from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import CannotMount, Missing, MountedVolume, RestoredDisk, Volume
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import (
+    CannotMount, Missing, MountedVolume, RestoredDisk, Volume)
 
 
 def fill(folder, *files):
@@ -30,8 +31,10 @@ def test_record_survives_a_round_trip(tmp_path):
     kept = state.State("/mnt/shop", str(tmp_path))
     volume = Volume("sda", 1, "/x", 1048576, 5, Content("vfat", "1A2B-3C4D"), aliases=("a", "b"))
     record = state.Record(
-        "/mnt/shop", (RestoredDisk("sda", "/x", 512, 7),), "auto", True, "sda2", "mounted", True, (MountedVolume("sda", 2, "/", "ext4", "kernel"),),
-        (state.Staged("/mnt/shop/boot/efi", volume),), (Missing("UUID=x", "/y", "gone"),), (Disk("sda", 7, partitions=(Partition(1, 2, 3, "0x83"),)),), 4711)
+        "/mnt/shop", (RestoredDisk("sda", "/x", 512, 7),), "auto", True, "sda2", "mounted", True,
+        (MountedVolume("sda", 2, "/", "ext4", "kernel"),), (state.Staged("/mnt/shop/boot/efi", volume),),
+        (Missing("UUID=x", "/y", "gone"),),
+        (Disk("sda", 7, partitions=(Partition(1, 2, 3, "0x83"),)),), 4711)
     assert kept.load() is None
     kept.save(record)
     assert kept.load() == record

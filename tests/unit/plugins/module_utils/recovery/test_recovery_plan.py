@@ -24,7 +24,8 @@ def paths(text):
 
 
 def test_parents_come_first_whatever_the_order():
-    text = "/dev/sda1 /boot/efi vfat x 0 0\n/dev/sda4 /var/lib/db xfs x 0 0\n/dev/sda3 / ext4 x 0 0\n/dev/sda2 /boot ext4 x 0 0\n/dev/sda7 /var ext4 x 0 0\n"
+    text = ("/dev/sda1 /boot/efi vfat x 0 0\n/dev/sda4 /var/lib/db xfs x 0 0\n/dev/sda3 / ext4 x 0 0\n"
+            "/dev/sda2 /boot ext4 x 0 0\n/dev/sda7 /var ext4 x 0 0\n")
     assert paths(text) == [("/boot", 2), ("/boot/efi", 1), ("/var", 7), ("/var/lib/db", 4)]
 
 
@@ -60,7 +61,8 @@ def test_not_ours(line):
 
 
 def test_system_paths_are_mounted_writable_whatever_fstab_says():
-    found = plan("/dev/sda2 /boot ext4 noauto,ro 0 0\n/dev/sda1 /boot/efi vfat noauto,x-systemd.automount 0 0\n/dev/sda3 /usr ext4 ro 0 0\n/dev/sda4 /srv xfs ro 0 0\n")
+    found = plan("/dev/sda2 /boot ext4 noauto,ro 0 0\n/dev/sda1 /boot/efi vfat noauto,x-systemd.automount 0 0\n"
+                 "/dev/sda3 /usr ext4 ro 0 0\n/dev/sda4 /srv xfs ro 0 0\n")
     assert [(mount.path, mount.read_only, mount.required) for mount in found.mounts] == [
         ("/boot", False, True), ("/boot/efi", False, False), ("/srv", True, False), ("/usr", False, True)]
 
@@ -71,12 +73,14 @@ def test_read_only_is_for_all():
 
 
 def test_only_subvolumes_survive_of_the_options():
-    found = plan("/dev/sda6 /home btrfs compress=zstd,subvol=@home,suid,dev,subvolid=257 0 0\n/dev/sda2 /x ext4 subvol=@home,errors=panic,dev 0 0\n")
+    found = plan("/dev/sda6 /home btrfs compress=zstd,subvol=@home,suid,dev,subvolid=257 0 0\n"
+                 "/dev/sda2 /x ext4 subvol=@home,errors=panic,dev 0 0\n")
     assert [mount.options for mount in found.mounts] == [("subvol=@home", "subvolid=257"), ()]
 
 
 def test_what_is_missing_and_what_may_not_be():
-    found = plan("UUID=x /mnt/backup ext4 defaults 0 0\nLABEL=boot /boot ext4 defaults 0 0\n/dev/sdb1 /usr ext4 nofail 0 0\n/dev/sda5 /oops ext4 defaults 0 0\n")
+    found = plan("UUID=x /mnt/backup ext4 defaults 0 0\nLABEL=boot /boot ext4 defaults 0 0\n"
+                 "/dev/sdb1 /usr ext4 nofail 0 0\n/dev/sda5 /oops ext4 defaults 0 0\n")
     assert [(each.path, each.spec) for each in found.missing] == [
         ("/mnt/backup", "UUID=x"), ("/boot", "LABEL=boot"), ("/usr", "/dev/sdb1"), ("/oops", "/dev/sda5")]
     assert [each.path for each in found.missing_required] == ["/boot", "/usr"]
@@ -91,6 +95,7 @@ def test_first_entry_of_a_path_wins():
 
 
 @pytest.mark.parametrize("path, clean", [
-    ("/", "/"), ("//", "/"), ("/boot/", "/boot"), ("/a//b/./c", "/a/b/c"), ("/../../etc", "/etc"), ("/a/../b", "/b"), ("none", ""), ("", ""), ("a/b", "")])
+    ("/", "/"), ("//", "/"), ("/boot/", "/boot"), ("/a//b/./c", "/a/b/c"), ("/../../etc", "/etc"), ("/a/../b", "/b"),
+    ("none", ""), ("", ""), ("a/b", "")])
 def test_clean_paths(path, clean):
     assert clean_path(path) == clean

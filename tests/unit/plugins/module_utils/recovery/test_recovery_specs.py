@@ -21,7 +21,8 @@ VOLUMES = (
     volume("sda", 2, "ext4", fs_uuid="0f3f8b5e-5a4e-4c39-8f0c-8a2f6f3d9b11", label="my root", uuid="d1c2a3b4-02"),
     volume("nvme0n1", 2, "xfs", fs_uuid="11111111-2222-4333-8444-555555555555", label="a/b"),
     volume("vdb", 0, "ext3"),
-    volume("", 0, "ext4", fs_uuid="77777777-2222-4333-8444-555555555555", device="/dev/vg-0/root", aliases=("/dev/vg-0/root", "/dev/mapper/vg--0-root")),
+    volume("", 0, "ext4", fs_uuid="77777777-2222-4333-8444-555555555555", device="/dev/vg-0/root",
+           aliases=("/dev/vg-0/root", "/dev/mapper/vg--0-root")),
 )
 
 
@@ -55,8 +56,9 @@ def test_found(spec, label):
 
 
 @pytest.mark.parametrize("spec", [
-    "/dev/sda", "/dev/sda3", "/dev/sdap1", "/dev/sdb1", "/dev/nvme0n12", "/dev/hda1", "/dev/", "/dev/disk/by-uuid/", "UUID=", "LABEL=", "PARTUUID=",
-    "PARTLABEL=", "LABEL=My root", "UUID=d1c2a3b4-02", "ID=sda1", "/dev/disk/by-id/ata-QEMU_HARDDISK_QM00001", "/dev/disk/by-id/dm-name-vg", "sda1", "", "/dev/../dev/sda1",
+    "/dev/sda", "/dev/sda3", "/dev/sdap1", "/dev/sdb1", "/dev/nvme0n12", "/dev/hda1", "/dev/", "/dev/disk/by-uuid/",
+    "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=", "LABEL=My root", "UUID=d1c2a3b4-02", "ID=sda1",
+    "/dev/disk/by-id/ata-QEMU_HARDDISK_QM00001", "/dev/disk/by-id/dm-name-vg", "sda1", "", "/dev/../dev/sda1",
 ])
 def test_not_found(spec):
     found = resolve_spec(spec, "auto", VOLUMES)
@@ -78,6 +80,7 @@ def test_doubled_uuid_is_no_match():
 
 
 @pytest.mark.parametrize("disk, number, name", [
-    ("sda", 0, "sda"), ("sda", 12, "sda12"), ("xvda", 1, "xvda1"), ("nvme0n1", 1, "nvme0n1p1"), ("mmcblk0", 2, "mmcblk0p2"), ("md0", 1, "md0p1")])
+    ("sda", 0, "sda"), ("sda", 12, "sda12"), ("xvda", 1, "xvda1"), ("nvme0n1", 1, "nvme0n1p1"), ("mmcblk0", 2, "mmcblk0p2"),
+    ("md0", 1, "md0p1")])
 def test_partition_names(disk, number, name):
     assert partition_name(disk, number) == name

@@ -9,16 +9,16 @@ import os
 
 import pytest
 
-pytest.importorskip("cryptography")
-
-from ansible_collections.agnostic.recovery.plugins.module_utils.errors import DamagedObjectError, KeyAccessError, RepositoryError  # noqa: E402
-from ansible_collections.agnostic.recovery.plugins.module_utils.repository import datakey, slots  # noqa: E402
-from ansible_collections.agnostic.recovery.plugins.module_utils.repository.crypto import AuthenticationError, new_private_key, public_key  # noqa: E402
-from ansible_collections.agnostic.recovery.plugins.module_utils.repository.directory import DirectoryStore  # noqa: E402
-from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys import (  # noqa: E402
+from ansible_collections.agnostic.recovery.plugins.module_utils.errors import DamagedObjectError, KeyAccessError, RepositoryError
+from ansible_collections.agnostic.recovery.plugins.module_utils.repository import datakey, slots
+from ansible_collections.agnostic.recovery.plugins.module_utils.repository.crypto import AuthenticationError, new_private_key, public_key
+from ansible_collections.agnostic.recovery.plugins.module_utils.repository.directory import DirectoryStore
+from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys import (
     CaptureCredential, KeyFile, NoKey, Passphrase, Secrets)
-from ansible_collections.agnostic.recovery.plugins.module_utils.repository.repository import (  # noqa: E402
+from ansible_collections.agnostic.recovery.plugins.module_utils.repository.repository import (
     export_capture_credential, init_repository, open_repository, read_info)
+
+pytest.importorskip("cryptography")
 
 KEY_FILE = KeyFile(b"\7" * 64)
 

@@ -84,7 +84,8 @@ def test_a_newer_format_is_told(store):
         read_info(store)
 
 
-@pytest.mark.parametrize("change", [{"chunk_size": 1 << 17}, {"public_key": "00" * 32}, {"id": "0" * 32}, {"created": "1970-01-01T00:00:00Z"}])
+@pytest.mark.parametrize("change", [{"chunk_size": 1 << 17}, {"public_key": "00" * 32}, {"id": "0" * 32},
+                                    {"created": "1970-01-01T00:00:00Z"}])
 def test_who_alters_it_and_mends_the_checksum_is_found_out(tmp_path, change):
     pytest.importorskip("cryptography")
     with DirectoryStore(str(tmp_path / "r")) as store:
