@@ -63,7 +63,7 @@ options:
     type: bool
     default: false
   root:
-    description: The volume with the root, such as V(sda2), where the disks hold several root file systems.
+    description: The volume with the root, such as V(sda2), or V(sda2:@) for a subvolume, where the disks hold several root file systems.
     type: str
     default: ''
 seealso:

@@ -31,10 +31,10 @@ options:
       - V(resource) announces something that will be created next.
       - V(gone) notes that it is gone again, with the proof.
       - V(end) ends the journal.
-      - V(list) changes nothing and returns the resources.
+      - V(read) changes nothing and returns the resources.
     type: str
     required: true
-    choices: [begin, event, record, resource, gone, end, list]
+    choices: [begin, event, record, resource, gone, end, read]
   run_dir:
     description: Directory of the run. Needed unless O(root) is given with O(state=begin).
     type: path
@@ -125,7 +125,7 @@ EXAMPLES = r"""
 - name: What is left to tear down
   agnostic.recovery.run_journal:
     run_dir: "{{ run.run_dir }}"
-    state: list
+    state: read
   register: journal
 """
 
@@ -136,17 +136,17 @@ run_dir:
   type: str
 run_id:
   description: Id of the run.
-  returned: with O(state=begin) and O(state=list)
+  returned: with O(state=begin) and O(state=read)
   type: str
   sample: drill-20261122T010203Z-4f2a
 resources:
   description: All resources of the run, with C(kind), C(id), C(machine), C(attributes), C(created), C(gone) and C(proof).
-  returned: with O(state=list)
+  returned: with O(state=read)
   type: list
   elements: dict
 teardown:
   description: Those that are not shown gone, in the order in which to remove them.
-  returned: with O(state=list)
+  returned: with O(state=read)
   type: list
   elements: dict
 """
@@ -196,7 +196,7 @@ def write(parameters, check_mode):
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            state=dict(type="str", required=True, choices=["begin", "event", "record", "resource", "gone", "end", "list"]),
+            state=dict(type="str", required=True, choices=["begin", "event", "record", "resource", "gone", "end", "read"]),
             run_dir=dict(type="path"),
             root=dict(type="path"),
             kind=dict(type="str"),
@@ -229,7 +229,7 @@ def main():
     try:
         if state == "begin":
             result = begin(module.params, module.check_mode)
-        elif state == "list":
+        elif state == "read":
             result = show(module.params["run_dir"])
         else:
             result = write(module.params, module.check_mode)

@@ -74,7 +74,7 @@ class ZstdLibrary:
         written = self._library.ZSTD_compress2(self._context, self._output, len(self._output), _address(data), len(data))
         if self._library.ZSTD_isError(written):
             raise RepositoryError("libzstd failed to compress.")
-        return self._output.raw[:written] if written < 1 << 12 else ctypes.string_at(self._output, written)
+        return ctypes.string_at(self._output, written)
 
 
 def new_compressor(size: int):

@@ -35,7 +35,7 @@ class Assembly(NamedTuple):
 
 
 def assemble(hands, read_only, wanted_root, containers):
-    """Mounts root and the rest. `wanted_root` is a volume's label, or "": find it. Returns an Assembly.
+    """Mounts root and the rest. `wanted_root` is as in `root_name`, or a volume's label, or "": find it. Returns an Assembly.
 
     Raises NotReachable; TargetError where the choice is not clear.
     """
@@ -64,22 +64,29 @@ def assemble(hands, read_only, wanted_root, containers):
 
 def choose_root(hands, wanted, containers):
     """(volume, subvolume) of the machine's root. Raises NotReachable if there is none, TargetError if there are several."""
-    candidates = [volume for volume in hands.volumes if hands.can_hold_root(volume) and wanted in ("", volume.label)]
+    candidates = [volume for volume in hands.volumes if hands.can_hold_root(volume) and wanted.partition(":")[0] in ("", volume.label)]
     found, reasons = [], []
     for volume in candidates:
         try:
             found += [(volume, subvolume) for subvolume in hands.roots_on(volume)]
         except CannotMount as error:
             reasons.append(str(error))
+    if ":" in wanted:
+        found = [each for each in found if root_name(*each) == wanted]
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(volume.label for volume, _subvolume in found)
+        names = ", ".join(root_name(*each) for each in found)
         raise TargetError(f"The disks hold several root file systems: {names}. Say which one to use with the option root.")
     looked = ", ".join(volume.label for volume in candidates) or "none"
     detail = "".join(f" {reason}." for reason in reasons)
     raise NotReachable(f"No root file system of a Linux machine was found{f' on {wanted}' if wanted else ''} (looked at: {looked})."
                        f"{detail}{_hidden(containers)}", bool(reasons) or may_open(containers))
+
+
+def root_name(volume, subvolume):
+    """What the option `root` calls a root: "sda2", or "sda2:@" where it lies in a subvolume of btrfs."""
+    return f"{volume.label}:{subvolume}" if subvolume else volume.label
 
 
 def may_open(containers):

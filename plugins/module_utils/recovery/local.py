@@ -104,6 +104,7 @@ class LocalHands:
                 _prove(volume, place, read_only or session.untouched)
                 return mounted
             except CannotMount as error:
+                syscalls.unmount_below(place.path, _PATIENCE)   # mounted, but not as it should be
                 self._session.withdraw(mounted)
                 reasons.append(str(error))
         raise CannotMount("; ".join(reasons) or f"{volume.label}: nothing here mounts {kind}")

@@ -34,6 +34,7 @@ LO_FLAGS_DIRECT_IO = 16
 # crypt_name, encrypt_key, init[2]. struct loop_config: fd, block_size, loop_info64, reserved[8].
 _INFO = struct.Struct("=QQQQQIIII64s64s32s2Q")
 _CONFIG = struct.Struct(f"=II{_INFO.size}s64x")
+_BLOCK_SIZE = 512   # bytes; by default direct I/O would show the sectors of the worker's disk, too large for some file systems
 _ATTEMPTS = 64      # another process may take the free device before us, as often
 
 
@@ -74,7 +75,7 @@ def _configure(descriptor, backing, offset, size, read_only, name):
     flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO | (LO_FLAGS_READ_ONLY if read_only else 0)
     info = _info(offset, size, flags, name)
     try:
-        fcntl.ioctl(descriptor, LOOP_CONFIGURE, _CONFIG.pack(backing, 0, info))
+        fcntl.ioctl(descriptor, LOOP_CONFIGURE, _CONFIG.pack(backing, _BLOCK_SIZE, info))
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTTY):
             raise

@@ -33,7 +33,7 @@ def mount_machine(disks, mount_point, backend="auto", read_only=False, root="", 
     :param backend: "kernel", "fuse" (and mtools for FAT) or "guestfs"; "auto" takes for each file system the first that can mount it, and
         guestfs for the whole machine where something needed lies inside LVM or MD.
     :param read_only: nothing is written to the disks, not even the replay of a journal.
-    :param root: label of the volume with the root ("sda2", "/dev/vg0/root") where the disks hold several.
+    :param root: the volume with the root where the disks hold several: "sda2", "/dev/vg0/root", or "sda2:@" for a subvolume of btrfs.
 
     Raises TargetError; then nothing is mounted or attached.
     """
@@ -112,14 +112,15 @@ def _mount(state, wanted):
     try:
         state.save(record)
         if record.created:
-            os.makedirs(record.mount_point, mode=0o700)
+            _make_folder(record.mount_point)
         record = _assemble(state, record, volumes_of(wanted.disks, layouts))
         state.save(record)
         return _result(record)
-    except BaseException:
-        # Not the record at hand: the one on disk knows how far it went.
-        with contextlib.suppress(TargetError):
-            tear_down(state, state.load() or record)
+    except BaseException as error:
+        try:
+            tear_down(state, state.load() or record)    # the record on disk knows how far it went
+        except TargetError as second:
+            raise TargetError(f"{error} {second}") from error
         raise
 
 
@@ -166,6 +167,13 @@ def _in_appliance(state, record, volumes, containers):
 
 def _mounted(record, assembly):
     return record._replace(status="mounted", mounts=assembly.mounts, missing=assembly.missing)
+
+
+def _make_folder(path):
+    try:
+        os.makedirs(path, mode=0o700)
+    except OSError as error:
+        raise TargetError(f"The folder {path} cannot be made: {error.strerror}.") from error
 
 
 def _check_mount_point(point):

@@ -5,7 +5,7 @@
 """From fstab to a plan: what is mounted where, in which order, and what is missing. Pure: nothing is touched here."""
 
 import re
-from typing import List, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
 
 from .model import Missing, PlannedMount
 from .specs import resolve_spec
@@ -28,8 +28,8 @@ class MountPlan(NamedTuple):
 
 def plan_mounts(entries, volumes, read_only):
     """Plans all entries of an fstab (tuple of machine.model.Mount) but the root. Returns a MountPlan."""
-    planned = {}    # type: dict
-    missing = []    # type: List[Missing]
+    planned = {}
+    missing = []
     for entry in entries:
         path = clean_path(entry.path)
         if not path or path == "/" or not is_wanted(entry, path):
@@ -63,7 +63,7 @@ def clean_path(path):
     """An absolute path without dots and double slashes; "" for "none", "swap" and other relative ones."""
     if not path.startswith("/"):
         return ""
-    parts = []  # type: List[str]
+    parts = []
     for part in path.split("/"):
         if part == "..":
             del parts[-1:]

@@ -23,15 +23,16 @@ def users_of_folder(folder):
 
 def writers_of(path):
     """Texts like above of the processes that have this file or block device open for writing, other than this process."""
-    wanted = os.stat(path)
+    wanted, name = os.stat(path), os.path.basename(os.path.realpath(path))
     found = set()
     for pid in _pids():
         if pid == os.getpid():
             continue
         for entry in glob.glob(f"/proc/{pid}/fd/*"):
             try:
-                if os.path.samestat(os.stat(entry), wanted) and _is_writable(pid, os.path.basename(entry)):
-                    found.add(describe(pid))
+                # The name first: to look at each open file of the host could hang at a dead network file system.
+                if os.path.basename(os.readlink(entry)) == name and os.path.samestat(os.stat(entry), wanted):
+                    found.update([describe(pid)] if _is_writable(pid, os.path.basename(entry)) else [])
             except OSError:     # closed in between
                 continue
     return sorted(found)

@@ -17,7 +17,8 @@ from typing import Callable, Dict, NamedTuple, Tuple
 from ..errors import RecoveryError, TargetError
 from ..target import qemu
 from ..target.qemu_command import CONSOLE_LOG
-from ..target.qemu_console import fatal_text, last_lines
+from ..target.qemu_console import fatal_text, find_fatal, is_silent, last_lines
+from ..target.qemu_screen import read_text_screen
 from .check_console import attempt_console
 from .check_model import CheckFailed, CheckResult
 from .check_network import attempt_http, attempt_ssh, attempt_tcp, run_program
@@ -119,8 +120,18 @@ def _pointless(target):
     log = os.path.join(target.run_dir, CONSOLE_LOG)
     if qemu.find(target.run_dir) is None:
         return f"the guest is not running any more; its console's last lines: {last_lines(log) or 'none'}"
-    fatal = fatal_text(log)
+    fatal = fatal_text(log) or (_fatal_screen(target.run_dir) if is_silent(log) else "")
     return f"the machine has given up booting: {fatal}" if fatal else ""
+
+
+def _fatal_screen(run_dir):
+    """The last lines of the text screen where they say that the machine has given up; "" where they do not, or there is no such screen."""
+    try:
+        text = read_text_screen(run_dir)
+    except (RecoveryError, OSError):
+        return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(lines[-3:]) if find_fatal("\n".join(lines[-3:])) else ""
 
 
 def _without_secrets(text, check):

@@ -64,7 +64,7 @@ def build_run(run_dir, entries):
     run = {
         "id": begin["run"], "kind": begin["kind"], "title": attributes.get("title", ""),
         "expected_failure": bool(attributes.get("expect_failure")),
-        "started": begin["time"], "ended": end["time"] if end else None, "disaster": attributes.get("disaster") or None,
+        "started": begin["time"], "ended": end["time"] if end else None, "disaster": attributes.get("disaster") or _declared(entries),
         "timeline": timeline(entries), "versions": {}, "warnings": [],
     }
     reference = parse_time(run["disaster"] or run["started"])
@@ -80,6 +80,11 @@ def build_run(run_dir, entries):
     run["rto_seconds"] = max(times) if times and None not in times else None
     run["result"], run["reason"] = _verdict(run, end)
     return run
+
+
+def _declared(entries):
+    """When the event "disaster" says that the source was lost: a drill that captures first counts from there. None: there is no such event."""
+    return next((entry["time"] for entry in entries if entry["type"] == "event" and entry["name"] == "disaster"), None)
 
 
 def _verdict(run, end):

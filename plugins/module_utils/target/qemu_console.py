@@ -72,15 +72,23 @@ def last_lines(path, count=3):
     return " | ".join(line[:200] for line in lines[-count:])
 
 
+def is_silent(path):
+    """Whether nothing has been written to the console for so long that a fatal text at its end is final."""
+    try:
+        return time.time() - os.stat(path).st_mtime >= _FATAL_SILENCE
+    except FileNotFoundError:
+        return False
+
+
+def find_fatal(text):
+    """The last line that says that the machine has given up booting; "" where there is none."""
+    found = _FATAL.findall(text)
+    return found[-1].strip() if found else ""
+
+
 def fatal_text(path):
     """What the console ends with where the machine has given up booting; "" where it has not, or may still go on."""
-    try:
-        if time.time() - os.stat(path).st_mtime < _FATAL_SILENCE:
-            return ""
-    except FileNotFoundError:
-        return ""
-    found = _FATAL.findall(read_console(path, 4096))
-    return found[-1].strip() if found else ""
+    return find_fatal(read_console(path, 4096)) if is_silent(path) else ""
 
 
 def wait_for_text(path, pattern, timeout, is_alive=None, interval=0.2):

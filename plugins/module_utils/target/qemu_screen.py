@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A picture of a guest's screen as a PNG file.
+"""A guest's screen: as a picture in a PNG file, and as text where it is in a VGA text mode.
 
 QEMU 7.1 and newer write PNG themselves where they were built with libpng; all others write PPM, which is turned into PNG here.
 Formats: PNG (ISO/IEC 15948), netpbm PPM "P6".
@@ -18,6 +18,8 @@ from .qemu_command import QMP_SOCKET
 from .qmp import Qmp, QmpError
 
 _SHOT = "screen.tmp"
+_TEXT = "text.tmp"
+_TEXT_MEMORY, _COLUMNS, _ROWS = 0xB8000, 80, 25      # VGA text mode 3: two bytes a cell, character and attribute
 _PPM_HEADER = re.compile(rb"P6\s+(\d+)\s+(\d+)\s+(\d+)\s")
 
 
@@ -41,6 +43,23 @@ def take_screenshot(run_dir, path):
     with open(temporary, "wb") as stream:
         stream.write(data)
     os.replace(temporary, path)
+
+
+def read_text_screen(run_dir):
+    """The 25 lines of a screen in VGA text mode, where a machine without a serial console says why it does not boot.
+
+    In a graphics mode the text makes no sense. Raises TargetError, OSError.
+    """
+    shot = os.path.join(run_dir, _TEXT)
+    try:
+        with Qmp(run_dir, QMP_SOCKET) as qmp:
+            qmp.execute("pmemsave", val=_TEXT_MEMORY, size=_COLUMNS * _ROWS * 2, filename=_TEXT)
+        with open(shot, "rb") as stream:
+            text = stream.read()[::2].decode("cp437").replace("\0", " ")
+    finally:
+        if os.path.exists(shot):
+            os.unlink(shot)
+    return "\n".join(text[start:start + _COLUMNS].rstrip() for start in range(0, len(text), _COLUMNS))
 
 
 def png_from_ppm(data):

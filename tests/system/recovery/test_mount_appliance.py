@@ -50,6 +50,25 @@ umount-all
 shutdown
 """
 
+ARRAY = """\
+run
+part-init /dev/sda gpt
+part-add /dev/sda p 2048 264191
+part-add /dev/sda p 264192 526335
+part-add /dev/sda p 526336 -34
+md-create 0 "/dev/sda1 /dev/sda2" level:raid1
+mkfs ext4 /dev/md/0
+mkfs ext4 /dev/sda3
+mount /dev/sda3 /
+mkdir-p /etc
+mkdir-p /usr/bin
+mkdir /boot
+write /etc/os-release "ID=debian\\n"
+write /etc/fstab "/dev/sda3 / ext4 defaults 0 1\\n/dev/md0 /boot ext4 defaults 0 2\\n"
+umount-all
+shutdown
+"""
+
 
 @pytest.fixture(scope="module")
 def lvm_disk(tmp_path_factory):
@@ -83,6 +102,17 @@ def test_lvm_machine(lvm_disk, place):
         with pytest.raises(OSError):
             write(result.root + "/x", "x")
     assert run("sha256sum", lvm_disk) == before
+
+
+def test_raid_array(tmp_path, place):
+    """The array is /dev/md127 in the appliance and /dev/md0 for the machine."""
+    path = str(tmp_path / "sda.raw")
+    with open(path, "wb") as disk:
+        disk.truncate(512 << 20)
+    run("guestfish", "--format=raw", "-a", path, input=ARRAY.encode(), env=guestfs._environment("test"))
+    result = mount.mount_machine([RestoredDisk("sda", path)], place[0], state_folder=place[1])
+    assert [(each.path, each.backend) for each in result.mounts] == [("/", "guestfs"), ("/boot", "guestfs")]
+    assert result.missing == () and result.mounts[1].device.startswith("/dev/md")
 
 
 def test_killed_appliance_is_cleaned_up(lvm_disk, place):

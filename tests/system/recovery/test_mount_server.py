@@ -162,6 +162,22 @@ def test_root_in_a_btrfs_subvolume(tmp_path, place):
         assert read(root / "etc/written") == "yes"
 
 
+def test_several_roots_in_btrfs(tmp_path, place):
+    if not has_driver("btrfs"):
+        pytest.skip("the kernel has no btrfs")
+    path = tmp_path / "disk.raw"
+    parts = make_disk(path, 256, "label: gpt\nsize=240M\n")
+    make_fs(path, parts[1], "btrfs", "--mixed")
+    with mounted(path, parts[1], "btrfs", tmp_path / "mnt") as top:
+        for name in ("@", "@before-upgrade"):
+            run("btrfs", "subvolume", "create", str(top / name))
+            fill_root(top / name, "")
+            write(top / name / "name", name)
+    with pytest.raises(TargetError, match="sda1:@, sda1:@before-upgrade"):
+        take({"sda": path}, place)
+    assert read(take({"sda": path}, place, root="sda1:@").root + "/name") == "@"
+
+
 def test_clone_of_a_mounted_file_system(server, place, tmp_path):
     """The worker has the same UUIDs mounted: xfs is mounted beside it, btrfs is refused."""
     path, parts = server

@@ -119,17 +119,9 @@ class ApplianceHands:
 
     def roots_on(self, volume):
         """The subvolumes of `volume` that hold a root, "" for the default one. Raises CannotMount."""
-        found = []
-        for subvolume in [""] + self._subvolumes.get(volume.device, []):
-            options = "ro" + (f",subvol={subvolume}" if subvolume else "")
-            self._mount(volume, options, "/")
-            try:
-                if self._is_root():
-                    found.append(subvolume)
-                    break
-            finally:
-                self._appliance.run("umount-all")
-        return found
+        if self._holds_root(volume, "ro"):
+            return [""]
+        return [each for each in self._subvolumes.get(volume.device, ()) if self._holds_root(volume, f"ro,subvol={each}")]
 
     def can_hold_root(self, volume):
         return volume.device != "" and volume.content.kind in ROOT_KINDS
@@ -167,10 +159,14 @@ class ApplianceHands:
         except TargetError as error:
             raise CannotMount(f"{volume.label}: {error}") from error
 
-    def _is_root(self):
+    def _holds_root(self, volume, options):
         says = self._appliance.says
-        return (says("exists", "/etc/os-release") or says("exists", "/usr/lib/os-release") or says("exists", "/etc/fstab")) and (
-            says("is-dir", "/usr") or says("is-dir", "/bin", "followsymlinks:true"))
+        self._mount(volume, options, "/")
+        try:
+            return any(says("exists", path) for path in ("/etc/os-release", "/usr/lib/os-release", "/etc/fstab")) and any(
+                says("is-dir", path, "followsymlinks:true") for path in ("/usr", "/bin"))
+        finally:
+            self._appliance.run("umount-all")
 
 
 def stop(tag, pid, log):
@@ -193,7 +189,8 @@ def _all_volumes(appliance, volumes, paths):
             subvolumes.setdefault("/".join(parts[:3]), []).append(parts[3])
         elif device not in known:
             content = Content(kind, *(_identity(appliance, device) if kind not in ("unknown", "swap") else ()))
-            known[device] = Volume("", 0, "", 0, 0, content, device=device, aliases=_aliases(device))
+            names = _array_names(appliance, device) if device.startswith("/dev/md") else _names(device)
+            known[device] = Volume("", 0, "", 0, 0, content, device=device, aliases=names)
     return tuple(known.values()), subvolumes
 
 
@@ -201,7 +198,15 @@ def _identity(appliance, device):
     return appliance.run("vfs-uuid", device).strip(), appliance.run("vfs-label", device).rstrip("\n")
 
 
-def _aliases(device):
+def _array_names(appliance, device):
+    """An MD array is /dev/md127 in the appliance, and at home what the name in its superblock says: "shop:0" is /dev/md0 (md(4))."""
+    found = re.search(r"^name: (?:.*:)?(.+)$", appliance.run("md-detail", device), re.MULTILINE)
+    if not found:
+        return (device,)
+    return (f"/dev/md/{found.group(1)}",) + ((f"/dev/md{found.group(1)}",) if found.group(1).isdigit() else ())
+
+
+def _names(device):
     """Logical volumes have two names; device mapper doubles the dashes inside each part of its own."""
     parts = device.split("/")
     if len(parts) == 4 and parts[2] not in ("mapper", "md"):

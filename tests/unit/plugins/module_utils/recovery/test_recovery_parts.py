@@ -145,8 +145,8 @@ def test_disk_letters(index, letters):
 
 
 def test_names_of_logical_volumes():
-    assert guestfs._aliases("/dev/vg-0/my-root") == ("/dev/vg-0/my-root", "/dev/mapper/vg--0-my--root")
-    assert guestfs._aliases("/dev/md127") == ("/dev/md127",)
+    assert guestfs._names("/dev/vg-0/my-root") == ("/dev/vg-0/my-root", "/dev/mapper/vg--0-my--root")
+    assert guestfs._names("/dev/mapper/x") == ("/dev/mapper/x",)
 
 
 def test_disks_that_cannot_be_meant(tmp_path):
