@@ -9,6 +9,7 @@
 DR_DEMO_DIR=${DR_DEMO_DIR:-$CACHE/drill}
 export DR_DEMO_DIR
 REPORT=${DR_REPORT_DIR:-$ROOT/drill-report}
+export REPORT
 
 apt_install "$ROOT/tests/tools/packages-drill.txt" "$ROOT/tests/demo/packages.txt"
 ansible=$(venv drill "$(python_for newest)" ansible-core)

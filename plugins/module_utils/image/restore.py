@@ -62,9 +62,7 @@ def restore_image(repository: Repository, image_id: str, targets: Dict[str, str]
     progress.phase("restore", sum(disk.info.data for disk in disks))
     opened = []                  # type: List
     try:
-        for disk in disks:
-            opened.append(open_target(targets[disk.info.name], disk.info.name, disk.info.size, overwrite))
-        _check_space(disks, opened)
+        _open_targets(disks, targets, overwrite, opened)
         work = _Restore(repository, manifest, progress)
         run(work.items(disks, opened), work.make_worker, worker_count(workers, manifest.chunk_size), progress.cancelled)
         for target in opened:
@@ -91,6 +89,18 @@ def _choose(manifest: Manifest, targets: Dict[str, str]) -> List[ManifestDisk]:
     if len(set(paths)) != len(paths):
         raise TargetError("Two disks cannot be restored to one path.")
     return [disk for disk in manifest.disks if disk.info.name in targets]
+
+
+def _open_targets(disks: List[ManifestDisk], targets: Dict[str, str], overwrite: bool, opened: list) -> None:
+    """Add the open target of every disk to `opened`. When one cannot be used, nothing is left of the others."""
+    try:
+        for disk in disks:
+            opened.append(open_target(targets[disk.info.name], disk.info.name, disk.info.size, overwrite))
+        _check_space(disks, opened)
+    except TargetError:
+        for target in opened:
+            target.discard()
+        raise
 
 
 def _check_space(disks: List[ManifestDisk], targets: list) -> None:

@@ -61,16 +61,16 @@ class FileTarget:
             self._fd = os.open(self.left_behind, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise TargetError(f"The target {path} of disk {disk} cannot be made: {error.strerror}.") from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._fd, 0)
-            os.ftruncate(self._fd, size)
-            self.writer = Writer(self.left_behind, self._fd)
-        except BlockingIOError:
+        if not _lock(self._fd):
             os.close(self._fd)
             raise TargetError(f"Another restore is writing {self.left_behind}.")
+        self.writer = Writer(self.left_behind, self._fd)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.ftruncate(self._fd, size)
         except OSError as error:
-            os.close(self._fd)
+            self.discard()
+            self.close()
             raise TargetError(f"The target {path} of disk {disk} cannot be made: {error.strerror}. "
                               f"(The file system must allow files of {size} bytes.)") from error
 
@@ -104,6 +104,11 @@ class FileTarget:
                               f"the restored disk is in {self.left_behind}.")
         except OSError as error:
             raise _failed(self, error, "") from error
+        self.left_behind = ""
+
+    def discard(self) -> None:
+        """Leave nothing behind: for a restore that ended before its first byte."""
+        os.unlink(self.left_behind)
         self.left_behind = ""
 
     def close(self) -> None:
@@ -159,9 +164,25 @@ class DeviceTarget:
             raise _failed(self, error, "") from error
         self.left_behind = ""
 
+    def discard(self) -> None:
+        """Nothing was written yet."""
+        self.left_behind = ""
+
     def close(self) -> None:
         self.writer.close()
         os.close(self._fd)
+
+
+def _lock(fd: int) -> bool:
+    """False: somebody else holds the lock. A file system without locks (NFS without a lock service) has to do without."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            raise
+    return True
 
 
 def _write(target, data, offset: int) -> None:

@@ -5,6 +5,7 @@
 """Capture and restore together, on disks in memory and a repository in a directory."""
 
 import os
+import struct
 import threading
 
 import pytest
@@ -14,7 +15,8 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.errors import (
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import codec
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import index as index_module
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import capture as capture_module
-from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import list_images, object_name, read_manifest
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import (
+    list_images, merkle_root, object_name, read_manifest, write_manifest)
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import CancelledError, NoProgress
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.restore import restore_image
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.verify import verify
@@ -277,6 +279,35 @@ def test_without_the_zstd_package(capture, restored, memory_disk, monkeypatch, p
     assert restored(info) == [disk.expected()]
 
 
+def test_chunks_in_packs_are_restored_verified_and_compared_with(capture, restored, repository, memory_disk):
+    """This version writes no packs, but every reader of format 1 must read them."""
+    disk = memory_disk("sda", os.urandom(3 * CHUNK_SIZE), [(0, 3 * CHUNK_SIZE)])
+    manifest = read_manifest(repository, capture(disk).id)
+    pages = index_module.PageStore(repository)
+    page = pages.load(manifest.disks[0].pages, 3)
+    chunks = [repository.store.get(page.location(entry).name) for entry in range(3)]
+    pack_id = os.urandom(32)
+    data = struct.pack(">BBHI", 1, 0, 1, 3) + pack_id
+    for entry in range(3):
+        data += struct.pack(">BBHIQI32s", 2, 1, 0, 0, sum(map(len, chunks[:entry])), len(chunks[entry]), page.chunk_id(entry))
+        os.unlink(os.path.join(repository.store.path, page.location(entry).name))
+    repository.store.put(f"packs/{pack_id.hex()[:2]}/{pack_id.hex()}", b"".join(chunks))
+    page_id = repository.page_ids.of(data)
+    pages.store(page_id, data)
+    info = manifest.info._replace(id="shop/20261122T010203Z-00000001")
+    packed = manifest._replace(info=info, disks=(manifest.disks[0]._replace(pages=page_id),),
+                               root=merkle_root([("sda", info.size, page_id)]))
+    assert write_manifest(repository, packed)
+    repository.store.flush()
+    assert restored(info) == [disk.content]
+    for level in ("structure", "full"):
+        assert verify(repository, [info.id], level=level).problems == ()
+    os.unlink(os.path.join(repository.store.path, object_name(manifest.info.id)))
+    assert restored(capture(disk)) == [disk.content]
+    os.truncate(os.path.join(repository.store.path, f"packs/{pack_id.hex()[:2]}/{pack_id.hex()}"), 5000)
+    assert {problem.offset for problem in verify(repository, [info.id], level="full").problems} == {CHUNK_SIZE, 2 * CHUNK_SIZE}
+
+
 class TestTargets:
     @pytest.fixture(name="info")
     def fixture_info(self, capture, memory_disk):
@@ -330,8 +361,26 @@ class TestTargets:
     def test_no_space_is_told_before_the_start(self, repository, info, tmp_path, monkeypatch):
         from ansible_collections.agnostic.recovery.plugins.module_utils.image import target
         monkeypatch.setattr(target.FileTarget, "free_space", lambda self: (1, info.used - 1))
-        with pytest.raises(TargetError, match=f"{info.used} bytes are needed and {info.used - 1} are free"):
+        with pytest.raises(TargetError, match=f"{info.used} bytes are needed and {info.used - 1} are free.$"):
             restore_image(repository, info.id, {"sda": str(tmp_path / "disk")}, NoProgress())
+        assert list(tmp_path.glob("disk*")) == []
+
+    def test_when_one_target_is_wrong_nothing_is_left_of_the_others(self, repository, capture, memory_disk, tmp_path):
+        info = capture(memory_disk.random(1), memory_disk.random(2, name="sdb"))
+        (tmp_path / "two").write_bytes(b"precious")
+        with pytest.raises(TargetError, match="two of disk sdb exists already"):
+            restore_image(repository, info.id, {"sda": str(tmp_path / "one"), "sdb": str(tmp_path / "two")}, NoProgress())
+        assert list(tmp_path.glob("one*")) == [] and (tmp_path / "two").read_bytes() == b"precious"
+
+    def test_a_file_system_without_locks(self, repository, info, tmp_path, monkeypatch):
+        from ansible_collections.agnostic.recovery.plugins.module_utils.image import target
+
+        def no_locks(_fd, _operation):
+            raise OSError(37, "No locks available")
+
+        monkeypatch.setattr(target.fcntl, "flock", no_locks)
+        restore_image(repository, info.id, {"sda": str(tmp_path / "disk")}, NoProgress())
+        assert (tmp_path / "disk").read_bytes() == self.disk.content
 
     def test_two_restores_to_one_path(self, repository, info, tmp_path):
         class Second(NoProgress):
