@@ -20,6 +20,7 @@ from ..machine.disk import read_disk
 from ..machine.model import Machine
 from ..source.disk import open_disk
 from ..source.usedmap import used_map
+from .inspection import inspect_machine
 from .opening import opened
 from .plain import plain
 from .targets import check_targets
@@ -46,7 +47,8 @@ def run_capture(spec, progress):
         warnings = ["Disk {0}: {1}".format(disk.name, note) for disk in disks for note in disk.notes]
         if spec.get("check"):
             return {"changed": True, "image": None, "disks": report, "warnings": warnings}
-        machine = to_data(Machine(name=spec["machine"], disks=tuple(disks)))
+        described = Machine(name=spec["machine"], disks=tuple(disks)) if frozen else inspect_machine(spec["machine"], sources, disks)
+        machine = to_data(described)
         # What the disks say of themselves is not for the caller to overrule.
         machine.update((name, value) for name, value in (spec.get("facts") or {}).items() if name not in ("name", "disks"))
         image = capture_image(
