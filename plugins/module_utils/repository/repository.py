@@ -21,7 +21,7 @@ from .slots import add_slot, check_new_key, open_slots
 from .store import ObjectStore
 
 FORMAT_VERSION = 1
-DEFAULT_CHUNK_SIZE = 1 << 20
+DEFAULT_CHUNK_SIZE = 2 << 20
 MIN_CHUNK_SIZE = 4 << 10         # small ones are for tests; init warns nobody, docs/format.md gives advice
 MAX_CHUNK_SIZE = 8 << 20
 SUITE_NONE = 0

@@ -6,8 +6,8 @@
 
 EFI system partitions are small, and what mtools write is sound: random changes on FAT12, FAT16 and FAT32 leave a file system that
 fsck.fat calls clean and that holds every file. The FUSE file system for FAT, fusefat 0.1a, is not sound. In random trials of 15 changes on
-a FAT32 made by mkfs.fat and mtools, each overwritten file was left without its clusters (fsck.fat: "Contains a free cluster ... cluster
-chain length is 0 bytes"), could not be opened any more (EPERM), and one of three daemons hung at unmount; even where fsck.fat was content,
+a FAT32 made by mkfs.fat and mtools, one file in each trial was left without its clusters (fsck.fat: "Contains a free cluster ... cluster
+chain length is 0 bytes") and could not be opened any more (EPERM), and one of three daemons hung at unmount; even where fsck.fat was content,
 short names were "~1" and "~2" and the volume label showed as a file. So it is not used, not even for reading.
 
 Names are compared as FAT does, without regard to case; a change of case alone is not written back. Attributes (hidden, system) of
