@@ -10,6 +10,9 @@ import struct
 
 import pytest
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import SourceError
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
+from ansible_collections.agnostic.recovery.plugins.module_utils.job import tasks
+from ansible_collections.agnostic.recovery.plugins.module_utils.job.initialise import ensure_repository
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.disk import read_disk
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.ranges import Ranges
@@ -82,6 +85,29 @@ def test_a_disk_restored_from_its_used_ranges(table, work):
     covered = Ranges((start * MIB, (start + size) * MIB) for (_kind, size, _command), start in zip(MAKERS, starts))
     assert not covered.invert(480 * MIB).intersect(found.ranges.invert(480 * MIB)).total
     assert found.ranges.total < 200 * MIB
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_disk_restored_from_its_image(table, work):
+    """The same through a repository: every used byte is the source's, every other byte is zero."""
+    image, _starts = build(work, table)
+    spec = {"repository": {"type": "directory", "path": os.path.join(work, "repository")}, "passphrase": "a passphrase", "machine": "all-kinds"}
+    ensure_repository(dict(spec, key_file=None, unencrypted=False, chunk_size=None, capture_credential_file=None), False)
+    captured = tasks.run_capture(dict(spec, disks=[{"name": "sda", "path": image}]), NoProgress())
+    copy = os.path.join(work, "restored")
+    tasks.run_restore(dict(spec, disks=[{"name": "sda", "path": copy}]), NoProgress())
+    with open_disk(image, "sda") as source, open_disk(copy, "sda") as target:
+        disk = read_disk("sda", source.read_at, source.size)
+        used = used_map(source.read_at, disk).ranges
+        assert target.size == source.size and used.total == captured["disks"][0]["used"]
+        for start, end in used:
+            for offset in range(start, end, MIB):
+                length = min(MIB, end - offset)
+                assert source.read_at(offset, length) == target.read_at(offset, length), offset
+        for start, end in used.invert(source.size):
+            for offset in range(start, end, MIB):
+                length = min(MIB, end - offset)
+                assert target.read_at(offset, length) == bytes(length), offset
 
 
 @pytest.mark.parametrize("width", (12, 16, 32))
