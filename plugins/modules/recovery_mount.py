@@ -165,7 +165,6 @@ disks:
           size: 8587837440
 """
 
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -199,7 +198,7 @@ def main():
 
 def mounted(module):
     params = module.params
-    disks = [restored_disk(data) for data in params["disks"]]
+    disks = [from_data(RestoredDisk, data) for data in params["disks"]]
     wanted = (disks, params["mount_point"], params["backend"], params["read_only"], params["root"])
     before = find_mounted(params["mount_point"])
     if module.check_mode and before is None:
@@ -207,11 +206,6 @@ def mounted(module):
     result = mount_machine(*wanted)
     return dict(changed=before is None, root=result.root, mounts=to_data(result.mounts), missing=to_data(result.missing),
                 disks=to_data(result.disks))
-
-
-def restored_disk(data):
-    disk = from_data(RestoredDisk, data)
-    return disk._replace(path=os.path.expanduser(disk.path))
 
 
 if __name__ == "__main__":

@@ -186,10 +186,10 @@ def _address(data):
     """A pointer to the bytes of any bytes-like object, valid as long as the object."""
     if isinstance(data, bytes):
         return data
-    view = memoryview(data)
-    if view.readonly:
-        return bytes(view)
-    return (ctypes.c_char * len(view)).from_buffer(view)
+    try:
+        return (ctypes.c_char * len(data)).from_buffer(data)
+    except TypeError:       # it is read-only
+        return bytes(data)
 
 
 def _window_log(size: int) -> int:

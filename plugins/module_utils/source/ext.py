@@ -108,7 +108,7 @@ def _map(view: _View, size: int, superblock: Superblock, verify: bool) -> _Map:
             builder.add((start + first * superblock.cluster_blocks) * block_size,
                         (start + min(end * superblock.cluster_blocks, blocks)) * block_size)
     metadata = Ranges((first * block_size, end * block_size) for first, end in metadata_blocks(superblock, groups))
-    tail = Ranges([(superblock.bytes, size)])
+    tail = Ranges([(superblock.extent, size)])
     remark = f", {damaged} of {len(groups)} groups read whole because their bitmaps are damaged" if damaged else ""
     return _Map(builder.ranges().union(metadata).union(tail), remark)
 

@@ -54,7 +54,7 @@ class Superblock(NamedTuple):
     checksum_seed: int
 
     @property
-    def bytes(self) -> int:
+    def extent(self) -> int:
         return self.blocks * self.block_size
 
     @property
@@ -149,7 +149,7 @@ def _validate(superblock: Superblock, inodes: int, size: int) -> None:
     """Bounds that everything later relies on, so that damaged numbers cannot cost unbounded time or memory."""
     bits = 8 * superblock.block_size
     sane = (
-        superblock.bytes <= size
+        superblock.extent <= size
         and superblock.first_data_block <= 1
         and superblock.blocks_per_group % (8 * superblock.cluster_blocks) == 0
         and 64 <= superblock.blocks_per_group // superblock.cluster_blocks <= bits

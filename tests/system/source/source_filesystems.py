@@ -44,6 +44,7 @@ FILE_SYSTEMS = {
     "xfs-v4-log1": ("xfs", 320 * MIB, "mkfs.xfs -q -f -m crc=0,finobt=0 -l version=1,lazy-count=0", "rw"),
 }
 
+
 def make(name, path):
     kind, size, command, options = FILE_SYSTEMS[name]
     need(command.split()[0], "losetup")
