@@ -129,8 +129,7 @@ class _Restore:
     def items(self, disks: List[ManifestDisk], targets: list) -> Iterator[_Item]:
         """All stretches to write, disk by disk, page by page."""
         for disk, target in zip(disks, targets):
-            for item in self._disk_items(disk, target):
-                yield item
+            yield from self._disk_items(disk, target)
 
     def _disk_items(self, disk: ManifestDisk, target) -> Iterator[_Item]:
         chunk_size, size = self._manifest.chunk_size, disk.info.size
@@ -144,13 +143,11 @@ class _Restore:
             for entry in range(count):
                 if page.state(entry) == STORED:
                     offset = place.offset + entry * chunk_size
-                    for item in self._zero_items(target, place, zeros_from, offset):
-                        yield item
+                    yield from self._zero_items(target, place, zeros_from, offset)
                     length = min(chunk_size, size - offset)
                     yield _Item(target, place._replace(offset=offset), length, page.location(entry), page.chunk_id(entry))
                     zeros_from = offset + length
-        for item in self._zero_items(target, place, zeros_from, size):
-            yield item
+        yield from self._zero_items(target, place, zeros_from, size)
 
     @staticmethod
     def _zero_items(target, place: Place, start: int, end: int) -> Iterator[_Item]:

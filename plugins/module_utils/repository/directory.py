@@ -311,8 +311,7 @@ class DirectoryStore(ObjectStore):
             if not is_directory:
                 yield prefix + name
             else:
-                for below in self.list(prefix + name + "/"):
-                    yield below
+                yield from self.list(prefix + name + "/")
 
     def _open_object(self, name: str) -> Optional[int]:
         """A descriptor of the object's file, or None when there is none."""

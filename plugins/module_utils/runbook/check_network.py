@@ -4,6 +4,9 @@
 
 """Checks over the network: tcp, http and ssh."""
 
+# The library knows no AnsibleModule, whose run_command the rule asks for.
+# pylint: disable=ansible-bad-function
+
 import http.client
 import json
 import re

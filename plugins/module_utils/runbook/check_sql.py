@@ -8,6 +8,9 @@ PostgreSQL through psycopg or psycopg2 where Python has one of them, else throug
 Sessions are read-only: a check must not change what it looks at.
 """
 
+# The library knows no AnsibleModule, whose run_command the rule asks for.
+# pylint: disable=ansible-bad-function
+
 import os
 import shutil
 import subprocess

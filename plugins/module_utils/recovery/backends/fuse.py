@@ -7,6 +7,9 @@
 It replays the journal when it mounts, but does not write one: the disk is consistent only after an orderly unmount.
 """
 
+# The library knows no AnsibleModule, whose run_command the rule asks for.
+# pylint: disable=ansible-bad-function
+
 import os
 import shutil
 import subprocess

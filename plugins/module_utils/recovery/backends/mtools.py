@@ -16,6 +16,9 @@ a file whose content changed are lost. Nothing is written back unless the copy h
 A stranger's FAT may hold long names such as ".." or "../../x". mtools leave the former out and replace the slashes of the latter.
 """
 
+# The library knows no AnsibleModule, whose run_command the rule asks for.
+# pylint: disable=ansible-bad-function
+
 import hashlib
 import os
 import re
