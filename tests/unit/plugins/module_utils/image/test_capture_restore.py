@@ -241,7 +241,9 @@ def test_a_damaged_parent_only_costs_speed(capture, restored, repository, memory
     path = os.path.join(repository.store.path, object_name(first.id))
     with open(path, "r+b") as file:
         file.seek(100)
-        file.write(b"?")
+        before = file.read(1)[0]
+        file.seek(100)
+        file.write(bytes([before ^ 1]))
     second = capture(disk)
     assert second.parent == "" and second.stored_new == 0 and len(second.warnings) == 1
     assert restored(second) == [disk.expected()]
