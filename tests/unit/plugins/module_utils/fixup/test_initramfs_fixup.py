@@ -146,7 +146,7 @@ def test_another_bus_than_the_usual_one_is_a_warning(machine):
     assert "virtio-scsi" in finding.text and "virtio-blk" in finding.text
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", gzip.compress(b"no cpio")])
+@pytest.mark.parametrize("content", [b"", b"garbage", gzip.compress(b"no cpio")], ids=["empty", "garbage", "no cpio"])
 def test_a_damaged_initramfs_of_the_only_kernel_is_an_error(machine, content):
     machine.add_kernel(initramfs=content)
     with pytest.raises(FixupError, match="initrd"):

@@ -36,7 +36,7 @@ def opened(repository, data, magic=CHUNK, object_id=b"o" * 32, limit=LIMIT, key=
     return bytes(Opener(magic, repository, limit).open(object_id, data, lambda _id: key))
 
 
-@pytest.mark.parametrize("text", [b"x", b"text " * 500, os.urandom(LIMIT), bytes(LIMIT)])
+@pytest.mark.parametrize("text", [b"x", b"text " * 500, os.urandom(LIMIT), bytes(LIMIT)], ids=["byte", "text", "noise", "zeros"])
 def test_round_trip(repository, text):
     data = sealed(repository, text)
     assert opened(repository, data) == text
