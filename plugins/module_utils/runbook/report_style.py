@@ -35,7 +35,7 @@ pre { background: var(--ground); border: 1px solid var(--line); border-radius: 6
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th { text-align: left; color: var(--faint); font-weight: 500; font-size: .8rem; }
   th, td { padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { overflow-wrap: anywhere; } td:first-child, th:first-child, td:nth-child(2) { white-space: nowrap; overflow-wrap: normal; }
+td { overflow-wrap: break-word; } td:first-child, th:first-child, td:nth-child(2) { white-space: nowrap; overflow-wrap: normal; }
 td ul { margin: 0; padding-left: 1rem; } td time { white-space: nowrap; }
 .timeline { font-size: .86rem; }
   .event { display: grid; grid-template-columns: 12rem 1fr 7rem; gap: .8rem; align-items: center; padding: .16rem 0; }
