@@ -65,8 +65,8 @@ def assert_free_like_dumpe2fs(image, ranges):
     assert not ranges.intersect(free).total
     with open_disk(image, "disk") as source:
         superblock = extlayout.read_superblock(source.read_at, source.size)
-    free_of_ours = ranges.invert(superblock.bytes)
-    assert free_of_ours == free.clip(superblock.own_block * superblock.block_size, superblock.bytes)
+    free_of_ours = ranges.invert(superblock.extent)
+    assert free_of_ours == free.clip(superblock.own_block * superblock.block_size, superblock.extent)
 
 
 def assert_replays_like_e2fsck(name, image, work):
