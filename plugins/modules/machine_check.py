@@ -17,14 +17,14 @@ requirements:
   - for checks of kind V(sql) on PostgreSQL C(psycopg), C(psycopg2) or the program C(psql), on MySQL C(PyMySQL)
   - for O(checks[].json_query) the Python package C(jmespath)
   - for O(checks[].kind=ssh) with O(checks[].command) the program C(ssh)
+extends_documentation_fragment:
+  - agnostic.recovery.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and tell what it would change.
     support: full
     details:
       - Checks change nothing, but there is no machine to check in a rehearsal. So in check mode their descriptions are examined only.
   diff_mode:
-    description: Returns details on what has changed, or would change, in diff mode.
     support: none
 options:
   guest:

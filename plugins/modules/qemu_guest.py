@@ -19,12 +19,12 @@ requirements:
   - QEMU 5.2 or newer (package C(qemu-system-x86), C(qemu-kvm) or C(qemu-x86)) on the host that runs the guest
   - C(timeout) of coreutils
   - for O(firmware=uefi) a UEFI firmware for QEMU (package C(ovmf), C(edk2-ovmf) or C(qemu-ovmf-x86_64))
+extends_documentation_fragment:
+  - agnostic.recovery.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and tell what it would change.
     support: full
   diff_mode:
-    description: Returns details on what has changed, or would change, in diff mode.
     support: none
 options:
   state:

@@ -17,12 +17,12 @@ description:
     label and time. A run that was killed is undone before the next one begins.
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
+extends_documentation_fragment:
+  - agnostic.recovery.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and tell what it would change.
     support: full
   diff_mode:
-    description: Returns details on what has changed, or would change, in diff mode.
     support: full
 options:
   root:

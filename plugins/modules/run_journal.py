@@ -15,12 +15,12 @@ description:
   - M(agnostic.recovery.run_report) turns journals into evidence.
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
+extends_documentation_fragment:
+  - agnostic.recovery.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and tell what it would change.
     support: full
   diff_mode:
-    description: Returns details on what has changed, or would change, in diff mode.
     support: none
 options:
   state:
