@@ -19,6 +19,7 @@ class ActionModule(EngineJobAction):
         "consistency": {"type": "str", "choices": ["auto", "offline", "frozen"], "default": "auto"},
         "facts": {"type": "dict"},
         "workers": {"type": "int", "default": 0},
+        "read_limit": {"type": "bytes", "default": 0},
     }
 
     def summary(self, result):

@@ -64,6 +64,13 @@ options:
     description: Number of threads that read and store; V(0) chooses by the host's processors.
     type: int
     default: 0
+  read_limit:
+    description:
+      - The most that is read of the disks in a second, such as V(50M); V(0) sets no limit.
+      - It spares the source, and bounds what is sent, because nothing is sent that was not read.
+    type: bytes
+    default: 0
+    version_added: 1.1.0
 seealso:
   - module: agnostic.recovery.image_info
   - module: agnostic.recovery.image_restore

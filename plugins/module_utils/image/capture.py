@@ -21,6 +21,7 @@ from .envelope import CHUNK, NO_KEY_ID, OVERHEAD, Sealer
 from .index import ENTRIES_PER_PAGE, STORED, Page, PageBuilder, PageStore, chunk_name
 from .manifest import (CONSISTENCIES, DiskInfo, ImageInfo, Manifest, ManifestDisk, chunk_count, image_ids, iso_time, merkle_root,
                        new_image_id, read_manifest, write_manifest)
+from .pace import UNLIMITED, Pace
 from .pool import run, worker_count
 
 # A free gap below this is read along: cheaper than one more system call.
@@ -42,8 +43,8 @@ class CaptureDisk(NamedTuple):
 
 
 def capture_image(repository: Repository, machine_name: str, machine: dict, disks: Sequence[CaptureDisk], consistency: str, evidence: dict,
-                  progress, workers: int = 0) -> ImageInfo:
-    """Store one consistent image of all `disks` and commit it.
+                  progress, workers: int = 0, reading: Pace = UNLIMITED) -> ImageInfo:
+    """Store one consistent image of all `disks` and commit it. `reading` keeps the bytes read from the disks below a rate.
 
     Raises SourceError when a disk cannot be read, RepositoryError when the repository cannot take it, CancelledError; in each
     case there is no image, and what was stored so far is found again by the next capture.
@@ -54,7 +55,7 @@ def capture_image(repository: Repository, machine_name: str, machine: dict, disk
     monotonic = time.monotonic()
     warnings = []
     parent = _find_parent(repository, machine_name, warnings)
-    work = _Capture(repository, disks, parent, progress)
+    work = _Capture(repository, disks, parent, progress, reading)
     progress.phase("capture", sum(disk.ranges.total for disk in disks))
     run(work.items(), work.make_worker, worker_count(workers, repository.chunk_size), progress.cancelled)
     repository.store.flush()
@@ -125,10 +126,12 @@ class _Item(NamedTuple):
 class _Capture:
     """What the threads of one capture share."""
 
-    def __init__(self, repository: Repository, disks: Sequence[CaptureDisk], parent: Optional[Manifest], progress):
+    def __init__(self, repository: Repository, disks: Sequence[CaptureDisk], parent: Optional[Manifest], progress,
+                 reading: Pace):
         self.repository = repository
         self.disks = disks
         self.progress = progress
+        self.reading = reading
         self.warnings = []
         self.stored_new = 0
         self.stored_new_objects = 0
@@ -246,6 +249,7 @@ class _Worker:
 
     def __call__(self, item: _Item) -> None:
         shared, page = self._shared, item.page
+        shared.reading.spend(item.length)
         data, used = _read_chunk(shared.disks[page.disk], item.offset, item.length)
         stored = 0
         is_zero = data == (shared.zeros if item.length == len(shared.zeros) else bytes(item.length))

@@ -17,6 +17,7 @@ from .progress import CancelledError
 _MEMORY = 192 << 20              # bytes for all threads together
 _BUFFERS_PER_WORKER = 3          # of a chunk's size: plain, compressed, sealed
 _MAX_DEFAULT = 8
+_LOOK_SECONDS = 0.2
 
 
 def worker_count(asked: int, chunk_size: int) -> int:
@@ -56,7 +57,9 @@ def run(items: Iterable, make_worker: Callable[[], Callable], workers: int, canc
         thread.start()
     try:
         for thread in threads:
-            thread.join()
+            # In short waits: the handler of a signal that the kernel gave to another thread runs only when this one does.
+            while thread.is_alive():
+                thread.join(_LOOK_SECONDS)
     except BaseException:                   # an interrupt from the terminal: leave no thread behind
         stop.set()
         for thread in threads:

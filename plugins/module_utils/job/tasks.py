@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from ..errors import RepositoryError
 from ..image.capture import CaptureDisk, capture_image
 from ..image.manifest import find_image, image_ids
+from ..image.pace import Pace
 from ..image.restore import restore_image
 from ..image.verify import verify
 from ..machine.data import to_data
@@ -56,7 +57,7 @@ def run_capture(spec, progress):
             [CaptureDisk(source.name, source.size, source.sector_size, source.read_at, used.ranges, tuple(plain(used.parts)))
              for source, used in zip(sources, maps)],
             consistency="filesystem" if frozen else "offline", evidence={"frozen": frozen}, progress=progress,
-            workers=spec.get("workers") or 0)
+            workers=spec.get("workers") or 0, reading=Pace(spec.get("read_limit") or 0, progress.cancelled))
         return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings)}
 
 

@@ -114,8 +114,8 @@ def at_work(state):
 
 
 def stop_at_work(engine, spec):
-    """Start a capture and stop its process in the midst of it; returns the state then."""
-    job = engine("start", spec=spec)["state"]["id"]
+    """Start a capture and stop its process in the midst of it; returns the state then. It reads slowly, so that it has a midst."""
+    job = engine("start", spec=dict(spec, read_limit=DISK_SIZE // 3))["state"]["id"]
     path = os.path.join(engine.folder, job, "state.json")
     while True:
         with open(path) as handle:
