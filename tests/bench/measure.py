@@ -5,11 +5,17 @@
 """Runs one command as a whole and says what it took: the operating system's own figures of the finished processes."""
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from typing import NamedTuple
+
+
+OURS = "agnostic.recovery"
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_PYTHON = "/usr/bin/python3"
 
 
 class Figure(NamedTuple):
@@ -70,3 +76,28 @@ def tree_bytes(path):
     if os.path.isfile(path):
         return os.path.getsize(path)
     return sum(os.path.getsize(os.path.join(base, name)) for base, _dirs, names in os.walk(path) for name in names)
+
+
+def engine_call(work, action, *arguments):
+    """The command that lets the engine do something in a process of its own; its key lies in the work folder."""
+    return " ".join((_PYTHON, os.path.join(_HERE, "engine.py"), action) + arguments + ("--key-file", os.path.join(work, "key")))
+
+
+def peer_environment(work):
+    """Environment variables of restic and borg."""
+    return {"RESTIC_PASSWORD": "bench", "BORG_PASSPHRASE": "bench", "BORG_BASE_DIR": os.path.join(work, "borg-home"),
+            "RESTIC_CACHE_DIR": os.path.join(work, "restic-cache"), "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
+
+
+def read_through(path):
+    """Bring a file into the page cache."""
+    with open(path, "rb") as file:
+        while file.read(8 << 20):
+            pass
+
+
+def remove(path):
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.exists(path):
+        os.unlink(path)
