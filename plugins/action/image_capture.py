@@ -15,7 +15,8 @@ class ActionModule(EngineJobAction):
     keys = CAPTURE_KEY_SPEC
     arguments = {
         "machine": {"type": "str", "required": True},
-        "disks": DISKS_SPEC,
+        "disks": dict(DISKS_SPEC, required=False),
+        "exclude": {"type": "list", "elements": "str", "default": []},
         "consistency": {"type": "str", "choices": ["auto", "offline", "frozen"], "default": "auto"},
         "facts": {"type": "dict"},
         "workers": {"type": "int", "default": 0},

@@ -34,10 +34,12 @@ options:
     type: str
     required: true
   disks:
-    description: The disks to capture, in the machine's order.
+    description:
+      - The disks to capture, in the machine's order.
+      - By default those that make up the host, with all members of their volume groups, arrays and file systems, as
+        M(agnostic.recovery.disk_info) tells them.
     type: list
     elements: dict
-    required: true
     suboptions:
       name:
         description: The disk's name in the image, such as V(sda). It is how the machine's own kernel called it.
@@ -47,6 +49,16 @@ options:
         description: A block device or a raw disk file on the host.
         type: path
         required: true
+  exclude:
+    description:
+      - Patterns, as of a shell, of what is not part of the machine, where O(disks) is not given.
+      - One that begins with V(/) is matched with paths of disks and with mount points; any other with names, serial numbers and names
+        in C(/dev/disk/by-id).
+      - A disk is left out if all that is mounted from it is excluded, or if it is excluded itself.
+    type: list
+    elements: str
+    default: []
+    version_added: 1.1.0
   consistency:
     description:
       - V(offline) and V(auto) refuse a disk of which something is mounted read-write on the host.
@@ -72,6 +84,7 @@ options:
     default: 0
     version_added: 1.1.0
 seealso:
+  - module: agnostic.recovery.disk_info
   - module: agnostic.recovery.image_info
   - module: agnostic.recovery.image_restore
 """
@@ -161,6 +174,20 @@ disks:
       description: How the used bytes of each partition were told, and why a partition was read whole.
       type: list
       elements: dict
+left_out:
+  description: Disks of the host that are not part of the machine. Empty where O(disks) is given.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the disk.
+      type: str
+      sample: nvme1n1
+    reason:
+      description: Why it was left out.
+      type: str
+      sample: removable
 job:
   description: The engine job.
   returned: always

@@ -6,12 +6,14 @@
 
 from contextlib import ExitStack, contextmanager
 
+from ..errors import SourceError
 from ..image.capture import CaptureDisk, capture_image
 from ..image.pace import Pace
 from ..machine.data import to_data
 from ..machine.disk import read_disk
 from ..machine.model import Machine
 from ..source.disk import open_disk
+from ..source.selection import left_out_in_use, select_disks
 from ..source.usedmap import used_map
 from .inspection import inspect_machine
 from .opening import opened
@@ -21,17 +23,18 @@ from .plain import plain
 def run_capture(spec, progress):
     """Capture the disks of one machine as one image. Raises SourceError, RepositoryError.
 
-    Returns {"changed", "image": ImageInfo or None with `check`, "disks", "warnings"}.
+    Returns {"changed", "image": ImageInfo or None with `check`, "disks", "left_out", "warnings"}.
     """
     frozen = spec.get("consistency") == "frozen"
-    with opened(spec) as repository, _open_disks(spec["disks"], live=frozen) as sources:
+    chosen, left_out, notes = _choose(spec)
+    with opened(spec) as repository, _open_disks(chosen, live=frozen) as sources:
         progress.phase("maps", 0)
         disks = [read_disk(source.name, source.read_at, source.size, source.sector_size) for source in sources]
         maps = [used_map(source.read_at, disk, frozen) for source, disk in zip(sources, disks)]
         report = [_describe(*each) for each in zip(sources, disks, maps)]
-        warnings = ["Disk {0}: {1}".format(disk.name, note) for disk in disks for note in disk.notes]
+        warnings = notes + ["Disk {0}: {1}".format(disk.name, note) for disk in disks for note in disk.notes]
         if spec.get("check"):
-            return {"changed": True, "image": None, "disks": report, "warnings": warnings}
+            return {"changed": True, "image": None, "disks": report, "left_out": left_out, "warnings": warnings}
         described = Machine(name=spec["machine"], disks=tuple(disks)) if frozen else inspect_machine(spec["machine"], sources, disks)
         machine = to_data(described)
         # What the disks say of themselves is not for the caller to overrule.
@@ -42,7 +45,19 @@ def run_capture(spec, progress):
              for source, used in zip(sources, maps)],
             consistency="filesystem" if frozen else "offline", evidence={"frozen": frozen}, progress=progress,
             workers=spec.get("workers") or 0, reading=Pace(spec.get("read_limit") or 0, progress.cancelled))
-        return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings)}
+        return {"changed": True, "image": plain(image), "disks": report, "left_out": left_out,
+                "warnings": warnings + list(image.warnings)}
+
+
+def _choose(spec):
+    """(disks to capture as [{"name", "path"}], those left out as [{"name", "reason"}], warnings)."""
+    if spec.get("disks"):
+        return spec["disks"], [], []
+    found = select_disks(spec.get("exclude") or ())
+    chosen = [{"name": disk.name, "path": disk.path} for disk in found if disk.taken]
+    if not chosen:
+        raise SourceError("Every disk of this host is excluded.")
+    return chosen, [{"name": disk.name, "reason": disk.reason} for disk in found if not disk.taken], list(left_out_in_use(found))
 
 
 @contextmanager

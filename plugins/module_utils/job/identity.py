@@ -48,6 +48,8 @@ def job_id(spec):
         "image": spec.get("image") or "",
         "disks": sorted([disk["name"], disk["path"]] for disk in spec.get("disks") or ()),
     }
+    if spec.get("exclude"):
+        identity["exclude"] = sorted(spec["exclude"])
     if spec["kind"] == "verify":
         identity["images"] = sorted(spec.get("images") or ())
         identity["level"] = spec.get("level") or ""
