@@ -14,8 +14,8 @@ description:
     are left out. No disk is read.
   - Taken are the disks under everything that is mounted or used as swap, with all members of their LVM volume groups, MD arrays and
     btrfs file systems. Of a multipath device, the device is taken and not its paths.
-  - Removable disks, storage that a cloud empties when it moves the machine, read-only media, loop devices, disks in memory and optical drives
-    are left out, unless the root file system needs them.
+  - Removable disks, storage that a cloud empties when it moves the machine, read-only media, loop devices, disks in memory and optical
+    drives are left out, unless the root file system needs them.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
 attributes:

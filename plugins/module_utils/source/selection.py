@@ -4,8 +4,8 @@
 
 """Which disks of a running host make up the machine, and why.
 
-Disks that share a volume group, an array or a file system stand or fall together. Such a set of disks is taken if something on it is mounted
-or swapped to. A set of only removable, ephemeral, read-only or virtual disks is left out even then, unless the root file
+Disks that share a volume group, an array or a file system stand or fall together. Such a set of disks is taken if something on it is
+mounted or swapped to. A set of only removable, ephemeral, read-only or virtual disks is left out even then, unless the root file
 system lies on it. What is left out is told with its reason.
 """
 
@@ -20,11 +20,12 @@ VIRTUAL = {
     "loop": "a loop device", "ram": "a disk in memory", "zram": "a disk in memory", "sr": "an optical drive", "fd": "a floppy drive",
     "nbd": "a network block device",
 }
-# Disks that a cloud empties when it moves the machine: model as the kernel shows it.
-# Amazon EC2 User Guide, "NVMe instance store volumes"; Azure azure-vm-utils, 80-azure-disk.rules; Google guest-configs, 65-gce-disk-naming.rules.
+# Disks that a cloud empties when it moves the machine: model as the kernel shows it. Amazon EC2 User Guide, "NVMe instance store
+# volumes"; azure-vm-utils, 80-azure-disk.rules; Google guest-configs, 65-gce-disk-naming.rules.
 EPHEMERAL_MODELS = ("Amazon EC2 NVMe Instance Storage", "Microsoft NVMe Direct Disk*", "EphemeralDisk", "nvme_card")
-# The same by udev's links: Azure's resource disk; Google's local SSD; label of Azure's resource disk and of OpenStack Nova's ephemeral disk.
-EPHEMERAL_LINKS = ("cloud/azure_resource*", "azure/resource*", "by-id/google-local-*", "by-label/Temporary Storage", "by-label/ephemeral[0-9]")
+# The same by udev's links: Azure's resource disk; Google's local SSD; labels of Azure's resource disk and of OpenStack Nova's.
+EPHEMERAL_LINKS = ("cloud/azure_resource*", "azure/resource*", "by-id/google-local-*", "by-label/Temporary Storage",
+                   "by-label/ephemeral[0-9]")
 AZURE_RESOURCE_BUS = "00000000-0001-"     # VMBus device of the second IDE channel, generation 1 (WALinuxAgent, 66-azure-storage.rules)
 # udev's names of a disk, the most telling first.
 LINK_ORDER = ("ata-", "nvme-", "scsi-", "virtio-", "google-", "usb-", "mmc-", "dm-uuid-", "wwn-", "")
@@ -48,8 +49,8 @@ class HostDisk(NamedTuple):
 def select_disks(exclude: Sequence[str] = (), host: Host = None) -> Tuple[HostDisk, ...]:
     """All disks of the host (this one by default) in a stable order; `taken` are those of the machine.
 
-    exclude: patterns as of a shell. One that begins with "/" is matched with paths (/dev/sdb, /dev/disk/by-id/…) and mount points; any other
-    with name, serial number and names in /dev/disk/by-id. Excluded mount points are as if they were not mounted.
+    exclude: patterns as of a shell. One that begins with "/" is matched with paths (/dev/sdb, /dev/disk/by-id/…) and mount points; any
+    other with name, serial number and names in /dev/disk/by-id. Excluded mount points are as if they were not mounted.
     Raises SourceError: the disk of the root file system cannot be told, or an exclusion would tear a volume group or array apart.
     """
     host = host or read_host()

@@ -63,7 +63,8 @@ def test_a_volume_group_is_taken_with_all_its_disks(tree):
     tree.disk("vda", parts=(1, 2)).disk("vdb").disk("vdc", parts=(1,)).disk("vdd").disk("vde")
     tree.disk("dm-0", on=("vda2", "vdb"), mapper="vg-root", uuid=VG + "1").disk("dm-1", on=("vda2",), mapper="vg-swap", uuid=VG + "2")
     tree.mount("vda1", "/boot").mount("dm-0", "/").swap("/dev/dm-1")
-    disks = select(tree, groups=[("/dev/vda2", "vg"), ("/dev/vdb", "vg"), ("/dev/vdc1", "vg"), ("/dev/vdd", "other"), ("/dev/vde", "other")])
+    groups = {"vg": ("/dev/vda2", "/dev/vdb", "/dev/vdc1"), "other": ("/dev/vdd", "/dev/vde")}
+    disks = select(tree, groups=[(path, name) for name, paths in groups.items() for path in paths])
     assert taken(disks) == ["vda", "vdb", "vdc"]
     assert disks["vdb"].reason == "holds /"
     assert disks["vdc"].reason == "belongs to volume group vg, as vda, vdb"
@@ -123,11 +124,13 @@ def test_instance_storage_is_left_out_and_said_so(tree, kind):
     disks = select(tree)
     assert taken(disks) == ["sda"]
     assert disks["sdb"].reason.startswith("ephemeral")
-    assert left_out_in_use(tuple(disks.values())) == ("Disk sdb is left out ({0}), although it holds /mnt/scratch.".format(disks["sdb"].reason),)
+    told = "Disk sdb is left out ({0}), although it holds /mnt/scratch.".format(disks["sdb"].reason)
+    assert left_out_in_use(tuple(disks.values())) == (told,)
 
 
 def test_instance_storage_by_its_label(tree):
-    tree.disk("sda", parts=(1,)).mount("sda1", "/").disk("sdb", parts=(1,)).link("by-label/Temporary\\x20Storage", "sdb1").mount("sdb1", "/mnt")
+    tree.disk("sda", parts=(1,)).mount("sda1", "/").disk("sdb", parts=(1,)).mount("sdb1", "/mnt")
+    tree.link("by-label/Temporary\\x20Storage", "sdb1")
     assert taken(select(tree)) == ["sda"]
 
 
@@ -139,7 +142,9 @@ def test_a_removable_disk_is_left_out_unless_the_root_is_on_it(tree):
 
 def test_half_of_a_volume_group_is_worth_nothing(tree):
     """The cache of a volume group lies on instance storage: both disks are taken. Two such disks alone are left out."""
-    tree.disk("sda", parts=(1,)).mount("sda1", "/").disk("sdb").disk("sdc", removable="1").disk("sdd", removable="1").disk("sde", removable="1")
+    tree.disk("sda", parts=(1,)).mount("sda1", "/").disk("sdb")
+    for name in ("sdc", "sdd", "sde"):
+        tree.disk(name, removable="1")
     tree.disk("dm-0", on=("sdb", "sdc"), mapper="data-db", uuid=VG + "1").mount("dm-0", "/srv")
     tree.disk("md0", on=("sdd", "sde")).mount("md0", "/scratch")
     disks = select(tree, groups=[("/dev/sdb", "data"), ("/dev/sdc", "data")])
@@ -148,7 +153,8 @@ def test_half_of_a_volume_group_is_worth_nothing(tree):
 
 @pytest.mark.parametrize("pattern", ["sdb", "sd[b-z]", "/dev/sdb", "ata-*_77", "/dev/disk/by-id/ata-WD_77", "77", "/srv/*"])
 def test_excluded_by_pattern(tree, pattern):
-    tree.disk("sda", parts=(1,)).mount("sda1", "/").disk("sdb", parts=(1,), serial="77", links=("by-id/ata-WD_77",)).mount("sdb1", "/srv/tmp")
+    tree.disk("sda", parts=(1,)).mount("sda1", "/")
+    tree.disk("sdb", parts=(1,), serial="77", links=("by-id/ata-WD_77",)).mount("sdb1", "/srv/tmp")
     disks = select(tree, pattern)
     assert taken(disks) == ["sda"] and disks["sdb"].excluded
     assert left_out_in_use(tuple(disks.values())) == ()
