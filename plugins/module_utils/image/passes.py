@@ -97,7 +97,7 @@ class Pass:
                 end = min(start + self._span, item.disk.size)
                 count = chunk_count(end - start, size)
                 used = used_entries(item.disk.ranges, start, end, size)
-                if not used:
+                if not used and not item.base:
                     self._set_page(number, page_number, self._empty_page(count))
                     continue
                 touched = used_entries(item.touched, start, end, size) if item.base else used
