@@ -1,0 +1,311 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Snapshots of the logical volumes of a running machine, so that they stand still while they are read as long as it takes.
+
+A snapshot is what LVM's own would be in the kernel: the volume's table becomes `snapshot-origin` over a second mapping of the same extents,
+and what is overwritten is copied to a reserve before. But lvcreate(8) would freeze each file system itself, which kernels before 6.8 refuse
+for one that is frozen already (EBUSY), so that several volumes could not stand still together; and it would have to be started
+while the root is frozen. So the reserves are made by LVM beforehand, as plain volumes, and the tables are exchanged by us. LVM's metadata
+never knows of a snapshot, and after a crash there is none: tables live in memory.
+
+The image gets the label and metadata areas of the physical volumes as they were before the reserves were made.
+"""
+
+import fcntl
+import os
+import time
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ..errors import SourceError
+from ..machine.disk import read_disk
+from ..machine.model import Disk
+from . import devmapper, lvm_commands
+from .consistency import Area, Piece, Snapshots
+from .devmapper import Target
+from .hostdisks import LVM, Host
+from .lvm import VolumeGroup, read_volume_groups
+from .lvmgroup import LogicalVolume
+from .mapread import ReadAt
+from .ranges import Ranges
+from .stripes import Segment, spread
+from .usedmap import used_map
+
+PREFIX = "dr-snap-"       # of the names of reserves in LVM, and of our devices in device mapper
+REAL = "-real"            # end of the name of the second mapping
+_UUID = "AGNOSTIC.RECOVERY-"
+_CHUNK = 16               # sectors that are copied together when one of them is overwritten
+_SMALLEST = 32 << 20      # bytes of a reserve
+_SECTOR = 512
+SYS_BLOCK = "/sys/dev/block"
+LOCK = "/run/agnostic.recovery/lvm-snapshots.lock"
+_LOCK_PATIENCE = 60.0     # seconds
+
+
+class Origin(NamedTuple):
+    """A logical volume of which a snapshot is made."""
+    group: VolumeGroup
+    volume: LogicalVolume
+    device: str           # its name in device mapper
+    number: str           # "major:minor"
+    reserve: int          # bytes wanted for what is overwritten meanwhile
+
+    @property
+    def label(self):
+        return f"{self.group.name}/{self.volume.name}"
+
+
+def find_origins(sources: Sequence, disks: Sequence[Disk], host: Host, percent: int) -> Tuple[Origin, ...]:
+    """The logical volumes with mounted file systems that lie on these disks in plain stretches; each gets `percent` of its size as reserve.
+
+    Thin, RAID and cached volumes, and groups on arrays or LUKS, are not among them: they are read while everything is frozen.
+    Raises SourceError.
+    """
+    used = {name for use in host.uses if use.place != "swap" for name in _chain(host, use.device)}
+    devices = {device.mapper_uuid: device for device in host.devices.values() if device.name in used}
+    found = []
+    for group in read_volume_groups([(source.read_at, disk) for source, disk in zip(sources, disks)]):
+        for volume in group.logical_volumes:
+            device = devices.get(LVM + group.uuid.replace("-", "") + volume.uuid.replace("-", ""))
+            if device and not volume.obstacle and all(target.kind in ("linear", "striped") for target in devmapper.table(device.mapper)):
+                found.append(Origin(group, volume, device.mapper, device.number, max(volume.size * percent // 100, _SMALLEST)))
+    return tuple(found)
+
+
+def _chain(host: Host, name: str) -> List[str]:
+    return [name] + [lower for below in host.devices[name].below if below in host.devices for lower in _chain(host, below)]
+
+
+class LvmSnapshots(Snapshots):
+    """Snapshots of `origins`, all at one moment. `sources` are the captured disks, each with name, path and read_at."""
+
+    def __init__(self, sources: Sequence, origins: Sequence[Origin]):
+        self._readers = {source.name: source.read_at for source in sources}
+        self._origins = tuple(origins)
+        self._numbers = {_device_number(os.stat(source.path).st_rdev): source.name for source in sources}
+        self._lock = None                                 # type: Optional[int]
+        self._fixed = ()                                  # type: Tuple[Piece, ...]
+        self._reserves = ()                               # type: Tuple[Area, ...]
+        self._seqno = {}                                  # type: Dict[str, int]
+        self._open = []                                   # type: List[int]
+
+    def check(self) -> None:
+        """Also makes the reserves, so that nobody else takes the room."""
+        self._lock = _locked()
+        try:
+            remove_leftovers()
+            self._refuse_small_groups()
+            self._fixed = tuple(self._metadata())
+            for origin in self._origins:
+                lvm_commands.create_volume(origin.group.name, PREFIX + origin.volume.name, origin.reserve)
+                self._prepare(origin)
+            self._seqno = {name: state.seqno for name, state in lvm_commands.group_states().items()}
+            self._reserves = tuple(area for origin in self._origins for area in self._reserve_areas(origin))
+        except BaseException:
+            self.remove()
+            raise
+
+    def areas(self) -> Tuple[Area, ...]:
+        return tuple(piece.area for piece in self._fixed) + self._reserves + tuple(
+            column.area for origin in self._origins for column in _columns(origin))
+
+    def create(self) -> None:
+        for origin in self._origins:
+            devmapper.exchange(PREFIX + origin.device)
+            devmapper.load(origin.device, (_origin_target(origin, _number(PREFIX + origin.device + REAL)),))
+            devmapper.exchange(origin.device, uevent=0)
+
+    def pieces(self) -> Tuple[Piece, ...]:
+        found = list(self._fixed) + [Piece(area, Ranges(), self._readers[area.disk]) for area in self._reserves]
+        for origin in self._origins:
+            read_at = self._reader(PREFIX + origin.device, origin.volume.size)
+            content = read_disk(origin.volume.name, read_at, origin.volume.size)
+            used = spread(origin.volume.segments, used_map(read_at, content, frozen=True).ranges)
+            for column in _columns(origin):
+                ranges = used[column.member].shift(column.shift).clip(column.area.start, column.area.start + column.area.size)
+                found.append(Piece(column.area, ranges, _column_reader(column, read_at)))
+        return tuple(found)
+
+    def evidence(self) -> dict:
+        return {"provider": "lvm", "volumes": [{"name": origin.label, "reserve": origin.reserve} for origin in self._origins]}
+
+    def overflowed(self) -> str:
+        for origin in self._origins:
+            state = devmapper.status(PREFIX + origin.device)[0].parameters
+            if "/" not in state:          # "Invalid", "Overflow": Documentation/admin-guide/device-mapper/snapshot.rst
+                return (f"The snapshot of {origin.label} overflowed: more was written than its reserve of {origin.reserve >> 20} MiB "
+                        "holds. Raise the reserve, or capture when less is written.")
+            if devmapper.table(origin.device) != (_origin_target(origin, _number(PREFIX + origin.device + REAL)),):
+                return f"The volume {origin.label} was changed while it was captured. Capture again."
+        states = lvm_commands.group_states()
+        for name in sorted({origin.group.name for origin in self._origins}):
+            if name not in states or states[name].seqno != self._seqno[name]:
+                return f"The volume group {name} was changed while it was captured. Capture again."
+        return ""
+
+    def remove(self) -> None:
+        while self._open:
+            os.close(self._open.pop())
+        if self._lock is not None:
+            remove_leftovers()
+            os.close(self._lock)
+            self._lock = None
+
+    # -- parts
+
+    def _refuse_small_groups(self):
+        states = lvm_commands.group_states()
+        for name in sorted({origin.group.name for origin in self._origins}):
+            origins = [origin for origin in self._origins if origin.group.name == name]
+            state = states[name]
+            needed = sum(-(-origin.reserve // state.extent_size) * state.extent_size for origin in origins)
+            if needed > state.free:
+                raise SourceError(
+                    f"The volume group {name} has {state.free >> 20} MiB free, and the snapshots of "
+                    f"{', '.join(origin.volume.name for origin in origins)} need {needed >> 20} MiB: {(needed - state.free) >> 20} MiB are "
+                    "missing. Add a physical volume, lower the reserve, or capture without snapshots.")
+
+    def _metadata(self):
+        """What is on the physical volumes outside of their extents, as it is now."""
+        for group in _groups(self._origins):
+            for physical in group.physical_volumes:
+                for start, end in physical.fixed.shift(physical.start):
+                    data = self._readers[physical.disk](start, end - start)
+                    yield Piece(Area(physical.disk, start, end - start), Ranges([(start, end)]), _memory_reader(start, data))
+
+    def _prepare(self, origin):
+        """Make all that is not yet felt: the second mapping, and the snapshot without effect."""
+        name = PREFIX + origin.device
+        real = devmapper.create(name + REAL, _UUID + origin.device + REAL, devmapper.table(origin.device))
+        reserve = _number(_reserve_device(origin))
+        table = Target(0, origin.volume.size // _SECTOR, "snapshot", f"{real.number} {reserve} N {_CHUNK}")
+        devmapper.create(name, _UUID + origin.device, (table,), resume=False)
+
+    def _reserve_areas(self, origin):
+        """Where the reserve lies: nothing of it is read."""
+        for target in devmapper.table(_reserve_device(origin)):
+            number, sector = target.parameters.split()
+            disk, start = _disk_of(number)
+            yield Area(self._numbers[disk], start + int(sector) * _SECTOR, target.length * _SECTOR)
+
+    def _reader(self, name, size) -> ReadAt:
+        number = _number(name)
+        fd = os.open(f"/dev/dm-{number.split(':')[1]}", os.O_RDONLY | os.O_CLOEXEC)
+        self._open.append(fd)
+
+        def read_at(offset, length):
+            wanted = max(0, min(length, size - offset))
+            data = os.pread(fd, wanted, offset)
+            if len(data) != wanted:
+                raise SourceError(f"The snapshot {name} ended at byte {offset + len(data)}.")
+            return data
+        return read_at
+
+
+def remove_leftovers() -> None:
+    """Remove all snapshots and reserves of captures, whoever made them and however far that had come. Raises SourceError.
+
+    The kernel's tables tell all that there is to know: the second mapping holds the table that the volume had.
+    """
+    there = devmapper.devices()
+    ours = [device for device in there if device.name.startswith(PREFIX)]
+    reals = [device for device in ours if device.name.endswith(REAL)]
+    for device in there:
+        table = devmapper.table(device.name)
+        for real in reals:
+            if table and table[0].kind == "snapshot-origin" and table[0].parameters == real.number:
+                devmapper.load(device.name, devmapper.table(real.name))
+                devmapper.exchange(device.name, uevent=0)
+    for device in [each for each in ours if each not in reals] + reals:
+        devmapper.remove(device.name)
+    for volume in lvm_commands.tagged_volumes():
+        if volume.split("/")[1].startswith(PREFIX):
+            lvm_commands.remove_volume(volume)
+
+
+def _locked() -> int:
+    """The descriptor that holds the lock of this host's snapshots; waits while leftovers are removed. Raises SourceError."""
+    os.makedirs(os.path.dirname(LOCK), mode=0o700, exist_ok=True)
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise SourceError("Another capture of this host holds snapshots of its volumes. Wait for it, or cancel it.") from error
+        time.sleep(0.5)
+
+
+class _Column(NamedTuple):
+    """A stretch of a disk that holds (every n-th chunk of) a segment of a logical volume."""
+    area: Area
+    member: int           # number of the physical volume
+    shift: int            # of the physical volume's first byte on the disk
+    segment: Segment
+    index: int            # which of the segment's columns
+
+
+def _columns(origin: Origin) -> List[_Column]:
+    found = []
+    for segment in origin.volume.segments:
+        for index, (place,) in enumerate(segment.columns):
+            physical = origin.group.physical_volumes[place.member]
+            area = Area(physical.disk, physical.start + place.start, segment.length // len(segment.columns))
+            found.append(_Column(area, place.member, physical.start, segment, index))
+    return found
+
+
+def _column_reader(column: _Column, read_volume: ReadAt) -> ReadAt:
+    """Reads by offsets of the disk what the logical volume holds there."""
+    segment = column.segment
+    chunk = segment.chunk if len(segment.columns) > 1 else segment.length
+
+    def read_at(offset: int, length: int) -> bytes:
+        parts = []
+        while length:
+            row, rest = divmod(offset - column.area.start, chunk)
+            step = min(length, chunk - rest)
+            parts.append(read_volume(segment.offset + (row * len(segment.columns) + column.index) * chunk + rest, step))
+            offset, length = offset + step, length - step
+        return b"".join(parts)
+    return read_at
+
+
+def _memory_reader(start: int, data: bytes) -> ReadAt:
+    return lambda offset, length: data[offset - start:offset - start + length]
+
+
+def _groups(origins: Sequence[Origin]) -> List[VolumeGroup]:
+    return list({origin.group.uuid: origin.group for origin in origins}.values())
+
+
+def _origin_target(origin: Origin, real: str) -> Target:
+    return Target(0, origin.volume.size // _SECTOR, "snapshot-origin", real)
+
+
+def _reserve_device(origin: Origin) -> str:
+    """LVM's name for it in device mapper: dashes inside the names of group and volume are doubled."""
+    return "-".join(name.replace("-", "--") for name in (origin.group.name, PREFIX + origin.volume.name))
+
+
+def _number(name: str) -> str:
+    return next(device.number for device in devmapper.devices() if device.name == name)
+
+
+def _device_number(device: int) -> str:
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def _disk_of(number: str) -> Tuple[str, int]:
+    """Number of the disk that a partition or disk belongs to, and the byte at which it begins there."""
+    base = os.path.realpath(os.path.join(SYS_BLOCK, number))
+    if not os.path.exists(os.path.join(base, "partition")):
+        return number, 0
+    with open(os.path.join(base, "start"), encoding="ascii") as file:
+        start = int(file.read()) * _SECTOR
+    with open(os.path.join(os.path.dirname(base), "dev"), encoding="ascii") as file:
+        return file.read().strip(), start
