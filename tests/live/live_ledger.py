@@ -50,7 +50,8 @@ class Ledger:
                 number = client
                 while not self._stop.is_set():
                     with connection.cursor() as cursor:
-                        cursor.execute("INSERT INTO entries (id, filler) VALUES (%s, %s) RETURNING extract(epoch FROM at)", (number, FILLER))
+                        cursor.execute("INSERT INTO entries (id, filler) VALUES (%s, %s) RETURNING extract(epoch FROM at)",
+                                       (number, FILLER))
                         began = float(cursor.fetchone()[0])
                     connection.commit()
                     self.committed[client].append((number, began))

@@ -41,7 +41,8 @@ class Vm:
 
     def __enter__(self):
         # Its own process group, so that Ctrl-C is for the test, which then ends it.
-        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL"] + self._command, stdin=subprocess.DEVNULL, start_new_session=True)
+        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL"] + self._command, stdin=subprocess.DEVNULL,
+                                         start_new_session=True)
         return self
 
     def __exit__(self, *exc_info):
@@ -58,8 +59,9 @@ class Vm:
             time.sleep(3)
 
     def ssh(self, command, check=True, timeout=600):
-        done = subprocess.run(["ssh", "-p", str(self.ssh_port)] + self.ssh_options() + ["root@127.0.0.1", command], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=timeout, check=False)
+        done = subprocess.run(["ssh", "-p", str(self.ssh_port)] + self.ssh_options() + ["root@127.0.0.1", command],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                              timeout=timeout, check=False)
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done
 

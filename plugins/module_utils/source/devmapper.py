@@ -51,7 +51,7 @@ def devices() -> List[MappedDevice]:
         number, step = struct.unpack_from("=QI", data, position)
         name = data[position + 12:data.index(b"\0", position + 12)].decode()
         if name:
-            found.append(MappedDevice(name, _text(number)))
+            found.append(MappedDevice(name, number_text(number)))
         if not step:
             return found
         position += step
@@ -59,12 +59,12 @@ def devices() -> List[MappedDevice]:
 
 def table(name: str) -> Tuple[Target, ...]:
     """The active table of a device. Raises SourceError."""
-    return _targets(*_call(_STATUS, name, flags=_STATUS_TABLE))
+    return _status(name, _STATUS_TABLE)
 
 
 def status(name: str) -> Tuple[Target, ...]:
     """What the targets of a device say of themselves. Raises SourceError."""
-    return _targets(*_call(_STATUS, name))
+    return _status(name)
 
 
 def create(name: str, uuid: str, targets: Tuple[Target, ...], resume: bool = True) -> MappedDevice:
@@ -73,7 +73,7 @@ def create(name: str, uuid: str, targets: Tuple[Target, ...], resume: bool = Tru
     load(name, targets)
     if resume:
         exchange(name)
-    return MappedDevice(name, _text(number))
+    return MappedDevice(name, number_text(number))
 
 
 def load(name: str, targets: Tuple[Target, ...]) -> None:
@@ -131,9 +131,15 @@ def _call(command, name, uuid="", data=b"", count=0, flags=0, event=0):
         size *= 8
 
 
-def _targets(fields, data):
+def _status(name, flags=0):
+    fields, data = _call(_STATUS, name, flags=flags)
+    return parse_targets(fields[5], data)
+
+
+def parse_targets(count: int, data: bytes) -> Tuple[Target, ...]:
+    """The `count` targets in the answer to DM_TABLE_STATUS."""
     found, position = [], 0
-    for _number in range(fields[5]):
+    for _number in range(count):
         start, length, _state, step, kind = _TARGET.unpack_from(data, position)
         text = data[position + _TARGET.size:data.index(b"\0", position + _TARGET.size)]
         found.append(Target(start, length, kind.rstrip(b"\0").decode(), text.decode("utf-8", "replace").strip()))
@@ -141,6 +147,6 @@ def _targets(fields, data):
     return tuple(found)
 
 
-def _text(number):
+def number_text(number: int) -> str:
     """huge_encode_dev of linux/kdev_t.h: minor in bits 0-7 and 20 up, major in bits 8-19."""
     return "{0}:{1}".format((number >> 8) & 0xFFF, (number & 0xFF) | ((number >> 12) & 0xFFFFF00))

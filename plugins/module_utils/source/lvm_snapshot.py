@@ -13,10 +13,8 @@ never knows of a snapshot, and after a crash there is none: tables live in memor
 The image gets the label and metadata areas of the physical volumes as they were before the reserves were made.
 """
 
-import fcntl
 import os
-import time
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from ..errors import SourceError
 from ..machine.disk import read_disk
@@ -26,21 +24,18 @@ from .consistency import Area, Piece, Snapshots
 from .devmapper import Target
 from .hostdisks import LVM, Host
 from .lvm import VolumeGroup, read_volume_groups
+from .lvm_leftovers import PREFIX, REAL, Guard
 from .lvmgroup import LogicalVolume
 from .mapread import ReadAt
 from .ranges import Ranges
 from .stripes import Segment, spread
 from .usedmap import used_map
 
-PREFIX = "dr-snap-"       # of the names of reserves in LVM, and of our devices in device mapper
-REAL = "-real"            # end of the name of the second mapping
 _UUID = "AGNOSTIC.RECOVERY-"
 _CHUNK = 16               # sectors that are copied together when one of them is overwritten
 _SMALLEST = 32 << 20      # bytes of a reserve
 _SECTOR = 512
 SYS_BLOCK = "/sys/dev/block"
-LOCK = "/run/agnostic.recovery/lvm-snapshots.lock"
-_LOCK_PATIENCE = 60.0     # seconds
 
 
 class Origin(NamedTuple):
@@ -84,7 +79,7 @@ class LvmSnapshots(Snapshots):
         self._readers = {source.name: source.read_at for source in sources}
         self._origins = tuple(origins)
         self._numbers = {_device_number(os.stat(source.path).st_rdev): source.name for source in sources}
-        self._lock = None                                 # type: Optional[int]
+        self._guard = Guard()
         self._fixed = ()                                  # type: Tuple[Piece, ...]
         self._reserves = ()                               # type: Tuple[Area, ...]
         self._seqno = {}                                  # type: Dict[str, int]
@@ -92,9 +87,8 @@ class LvmSnapshots(Snapshots):
 
     def check(self) -> None:
         """Also makes the reserves, so that nobody else takes the room."""
-        self._lock = _locked()
+        self._guard.begin()
         try:
-            remove_leftovers()
             self._refuse_small_groups()
             self._fixed = tuple(self._metadata())
             for origin in self._origins:
@@ -108,7 +102,7 @@ class LvmSnapshots(Snapshots):
 
     def areas(self) -> Tuple[Area, ...]:
         return tuple(piece.area for piece in self._fixed) + self._reserves + tuple(
-            column.area for origin in self._origins for column in _columns(origin))
+            column.area for origin in self._origins for column in columns_of(origin))
 
     def create(self) -> None:
         for origin in self._origins:
@@ -122,9 +116,9 @@ class LvmSnapshots(Snapshots):
             read_at = self._reader(PREFIX + origin.device, origin.volume.size)
             content = read_disk(origin.volume.name, read_at, origin.volume.size)
             used = spread(origin.volume.segments, used_map(read_at, content, frozen=True).ranges)
-            for column in _columns(origin):
+            for column in columns_of(origin):
                 ranges = used[column.member].shift(column.shift).clip(column.area.start, column.area.start + column.area.size)
-                found.append(Piece(column.area, ranges, _column_reader(column, read_at)))
+                found.append(Piece(column.area, ranges, column_reader(column, read_at)))
         return tuple(found)
 
     def evidence(self) -> dict:
@@ -147,10 +141,7 @@ class LvmSnapshots(Snapshots):
     def remove(self) -> None:
         while self._open:
             os.close(self._open.pop())
-        if self._lock is not None:
-            remove_leftovers()
-            os.close(self._lock)
-            self._lock = None
+        self._guard.end()
 
     # -- parts
 
@@ -203,44 +194,7 @@ class LvmSnapshots(Snapshots):
         return read_at
 
 
-def remove_leftovers() -> None:
-    """Remove all snapshots and reserves of captures, whoever made them and however far that had come. Raises SourceError.
-
-    The kernel's tables tell all that there is to know: the second mapping holds the table that the volume had.
-    """
-    there = devmapper.devices()
-    ours = [device for device in there if device.name.startswith(PREFIX)]
-    reals = [device for device in ours if device.name.endswith(REAL)]
-    for device in there:
-        table = devmapper.table(device.name)
-        for real in reals:
-            if table and table[0].kind == "snapshot-origin" and table[0].parameters == real.number:
-                devmapper.load(device.name, devmapper.table(real.name))
-                devmapper.exchange(device.name, uevent=0)
-    for device in [each for each in ours if each not in reals] + reals:
-        devmapper.remove(device.name)
-    for volume in lvm_commands.tagged_volumes():
-        if volume.split("/")[1].startswith(PREFIX):
-            lvm_commands.remove_volume(volume)
-
-
-def _locked() -> int:
-    """The descriptor that holds the lock of this host's snapshots; waits while leftovers are removed. Raises SourceError."""
-    os.makedirs(os.path.dirname(LOCK), mode=0o700, exist_ok=True)
-    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _LOCK_PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise SourceError("Another capture of this host holds snapshots of its volumes. Wait for it, or cancel it.") from error
-        time.sleep(0.5)
-
-
-class _Column(NamedTuple):
+class Column(NamedTuple):
     """A stretch of a disk that holds (every n-th chunk of) a segment of a logical volume."""
     area: Area
     member: int           # number of the physical volume
@@ -249,17 +203,19 @@ class _Column(NamedTuple):
     index: int            # which of the segment's columns
 
 
-def _columns(origin: Origin) -> List[_Column]:
+def columns_of(origin: Origin) -> List[Column]:
+    """Where the volume lies."""
     found = []
     for segment in origin.volume.segments:
         for index, (place,) in enumerate(segment.columns):
             physical = origin.group.physical_volumes[place.member]
             area = Area(physical.disk, physical.start + place.start, segment.length // len(segment.columns))
-            found.append(_Column(area, place.member, physical.start, segment, index))
+            found.append(Column(area, place.member, physical.start, segment, index))
     return found
 
 
-def _column_reader(column: _Column, read_volume: ReadAt) -> ReadAt:
+def column_reader(column: Column, read_volume: ReadAt) -> ReadAt:
+    """read_at of the column's disk, inside of its area, from what `read_volume` reads of the logical volume."""
     """Reads by offsets of the disk what the logical volume holds there."""
     segment = column.segment
     chunk = segment.chunk if len(segment.columns) > 1 else segment.length

@@ -76,7 +76,8 @@ def _volume_group(path, start, size, disk):
     """Makes the volume group on the partition; where its volumes begin, in bytes from the start of the partition."""
     with _loop(path, start, size) as device:
         # Nothing but this device is looked at, and nothing of this host's LVM is touched.
-        here = ["--driverloaded", "n", "--config", 'devices { use_devicesfile=0 filter=["a|^%s$|","r|.*|"] } backup { backup=0 archive=0 }' % device]
+        here = ["--driverloaded", "n", "--config",
+                'devices { use_devicesfile=0 filter=["a|^%s$|","r|.*|"] } backup { backup=0 archive=0 }' % device]
         run(["pvcreate", "--quiet", "--yes"] + here + [device])
         run(["vgcreate", "--quiet"] + here + [disk["group"], device])
         for volume in disk["volumes"]:
