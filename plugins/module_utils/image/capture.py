@@ -57,7 +57,7 @@ def capture_image(repository: Repository, machine_name: str, machine: dict, disk
     parent = _find_parent(repository, machine_name, warnings)
     work = _Capture(repository, disks, parent, progress, reading)
     progress.phase("capture", sum(disk.ranges.total for disk in disks))
-    run(work.items(), work.make_worker, worker_count(workers, repository.chunk_size), progress.cancelled)
+    run(work.items(), work.make_worker, worker_count(workers, repository.chunk_size, repository.store.parallel), progress.cancelled)
     repository.store.flush()
     stored = tuple(_manifest_disk(disk, bytes(pages), data) for disk, pages, data in zip(disks, work.pages, work.data))
     while True:
