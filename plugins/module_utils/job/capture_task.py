@@ -15,7 +15,7 @@ from ..machine.disk import read_disk
 from ..machine.model import Machine
 from ..source.disk import open_disk
 from ..source.selection import left_out_in_use, select_disks
-from ..source.usedmap import used_map
+from ..source.usedmap import used_maps
 from .inspection import inspect_machine
 from .opening import opened
 from .plain import plain
@@ -31,7 +31,7 @@ def run_capture(spec, progress):
     with opened(spec) as repository, _open_disks(chosen, live=frozen) as sources:
         progress.phase("maps", 0)
         disks = [read_disk(source.name, source.read_at, source.size, source.sector_size) for source in sources]
-        maps = [used_map(source.read_at, disk, frozen) for source, disk in zip(sources, disks)]
+        maps = used_maps([(source.read_at, disk) for source, disk in zip(sources, disks)], frozen)
         report = [_describe(*each) for each in zip(sources, disks, maps)]
         warnings = notes + ["Disk {0}: {1}".format(disk.name, note) for disk in disks for note in disk.notes]
         if spec.get("check"):

@@ -4,9 +4,10 @@
 
 """Volumes: stretches of bytes that may hold something, and what is known of their used bytes."""
 
-from typing import Callable, Iterator, NamedTuple, Optional, Tuple
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import SourceError
+from ..machine.disk import read_disk
 from ..machine.model import Content, Disk, partition_name
 from .mapread import MapUnknown, ReadAt
 from .ranges import Ranges
@@ -28,6 +29,19 @@ class VolumeMap(NamedTuple):
     ranges: Ranges       # used bytes of the volume
     method: str          # "whole", or what was read to tell
     note: str = ""       # why it is read whole, or what else the operator should know
+
+
+class Assembly(NamedTuple):
+    """Volumes that make something up together."""
+    members: Tuple[Volume, ...]
+    volumes: Tuple[Volume, ...]                                                     # what they make up
+    spread: Callable[[Sequence[VolumeMap]], Sequence[VolumeMap]]                    # maps of `volumes` to maps of `members`
+
+
+def made_up(name: str, size: int, read_at: ReadAt) -> Volume:
+    """A volume that was put together, with what it holds. A partitioned one is not looked into: it is likely the disk of a guest."""
+    disk, _reason = attempt(read_disk, name, read_at, size)
+    return Volume(name, size, read_at, disk.content if disk and disk.table == "none" else Content("unknown"))
 
 
 def volumes_of(read_at: ReadAt, disk: Disk) -> Iterator[Tuple[int, Volume]]:
