@@ -35,7 +35,6 @@ _UUID = "AGNOSTIC.RECOVERY-"
 _CHUNK = 16               # sectors that are copied together when one of them is overwritten
 _SMALLEST = 32 << 20      # bytes of a reserve
 _SECTOR = 512
-SYS_BLOCK = "/sys/dev/block"
 
 
 class Origin(NamedTuple):
@@ -78,10 +77,8 @@ class LvmSnapshots(Snapshots):
     def __init__(self, sources: Sequence, origins: Sequence[Origin]):
         self._readers = {source.name: source.read_at for source in sources}
         self._origins = tuple(origins)
-        self._numbers = {_device_number(os.stat(source.path).st_rdev): source.name for source in sources}
         self._guard = Guard()
         self._fixed = ()                                  # type: Tuple[Piece, ...]
-        self._reserves = ()                               # type: Tuple[Area, ...]
         self._seqno = {}                                  # type: Dict[str, int]
         self._open = []                                   # type: List[int]
 
@@ -90,18 +87,19 @@ class LvmSnapshots(Snapshots):
         self._guard.begin()
         try:
             self._refuse_small_groups()
-            self._fixed = tuple(self._metadata())
+            self._fixed = tuple(self._keep(area) for area in _metadata_areas(_groups(self._origins)))
             for origin in self._origins:
                 lvm_commands.create_volume(origin.group.name, PREFIX + origin.volume.name, origin.reserve)
                 self._prepare(origin)
             self._seqno = {name: state.seqno for name, state in lvm_commands.group_states().items()}
-            self._reserves = tuple(area for origin in self._origins for area in self._reserve_areas(origin))
         except BaseException:
             self.remove()
             raise
 
     def areas(self) -> Tuple[Area, ...]:
-        return tuple(piece.area for piece in self._fixed) + self._reserves + tuple(
+        """Beside the volumes: the metadata, and the free extents, from which the reserves are taken."""
+        groups = _groups(self._origins)
+        return tuple(_metadata_areas(groups)) + tuple(_free_areas(groups)) + tuple(
             column.area for origin in self._origins for column in columns_of(origin))
 
     def create(self) -> None:
@@ -111,7 +109,7 @@ class LvmSnapshots(Snapshots):
             devmapper.exchange(origin.device, uevent=0)
 
     def pieces(self) -> Tuple[Piece, ...]:
-        found = list(self._fixed) + [Piece(area, Ranges(), self._readers[area.disk]) for area in self._reserves]
+        found = list(self._fixed) + [Piece(area, Ranges(), _read_zeros) for area in _free_areas(_groups(self._origins))]
         for origin in self._origins:
             read_at = self._reader(PREFIX + origin.device, origin.volume.size)
             content = read_disk(origin.volume.name, read_at, origin.volume.size)
@@ -157,13 +155,10 @@ class LvmSnapshots(Snapshots):
                     f"{', '.join(origin.volume.name for origin in origins)} need {needed >> 20} MiB: {(needed - state.free) >> 20} MiB are "
                     "missing. Add a physical volume, lower the reserve, or capture without snapshots.")
 
-    def _metadata(self):
-        """What is on the physical volumes outside of their extents, as it is now."""
-        for group in _groups(self._origins):
-            for physical in group.physical_volumes:
-                for start, end in physical.fixed.shift(physical.start):
-                    data = self._readers[physical.disk](start, end - start)
-                    yield Piece(Area(physical.disk, start, end - start), Ranges([(start, end)]), _memory_reader(start, data))
+    def _keep(self, area):
+        data = self._readers[area.disk](area.start, area.size)
+        return Piece(area, Ranges([(area.start, area.start + area.size)]),
+                     lambda offset, length: data[offset - area.start:offset - area.start + length])
 
     def _prepare(self, origin):
         """Make all that is not yet felt: the second mapping, and the snapshot without effect."""
@@ -172,13 +167,6 @@ class LvmSnapshots(Snapshots):
         reserve = _number(_reserve_device(origin))
         table = Target(0, origin.volume.size // _SECTOR, "snapshot", f"{real.number} {reserve} N {_CHUNK}")
         devmapper.create(name, _UUID + origin.device, (table,), resume=False)
-
-    def _reserve_areas(self, origin):
-        """Where the reserve lies: nothing of it is read."""
-        for target in devmapper.table(_reserve_device(origin)):
-            number, sector = target.parameters.split()
-            disk, start = _disk_of(number)
-            yield Area(self._numbers[disk], start + int(sector) * _SECTOR, target.length * _SECTOR)
 
     def _reader(self, name, size) -> ReadAt:
         number = _number(name)
@@ -231,12 +219,29 @@ def column_reader(column: Column, read_volume: ReadAt) -> ReadAt:
     return read_at
 
 
-def _memory_reader(start: int, data: bytes) -> ReadAt:
-    return lambda offset, length: data[offset - start:offset - start + length]
+def _read_zeros(_offset: int, length: int) -> bytes:
+    return bytes(length)
 
 
 def _groups(origins: Sequence[Origin]) -> List[VolumeGroup]:
     return list({origin.group.uuid: origin.group for origin in origins}.values())
+
+
+def _metadata_areas(groups: Sequence[VolumeGroup]) -> List[Area]:
+    return [Area(physical.disk, start, end - start) for group in groups for physical in group.physical_volumes
+            for start, end in physical.fixed.shift(physical.start)]
+
+
+def _free_areas(groups: Sequence[VolumeGroup]) -> List[Area]:
+    """The extents that no volume has."""
+    found = []
+    for group in groups:
+        for number, physical in enumerate(group.physical_volumes):
+            taken = sorted((area.start, area.start + area.length) for volume in group.logical_volumes for area in volume.areas
+                           if area.member == number)
+            free = Ranges([(physical.data_start, physical.data_end)]).minus(Ranges(taken))
+            found += [Area(physical.disk, start, end - start) for start, end in free.shift(physical.start)]
+    return found
 
 
 def _origin_target(origin: Origin, real: str) -> Target:
@@ -250,18 +255,3 @@ def _reserve_device(origin: Origin) -> str:
 
 def _number(name: str) -> str:
     return next(device.number for device in devmapper.devices() if device.name == name)
-
-
-def _device_number(device: int) -> str:
-    return f"{os.major(device)}:{os.minor(device)}"
-
-
-def _disk_of(number: str) -> Tuple[str, int]:
-    """Number of the disk that a partition or disk belongs to, and the byte at which it begins there."""
-    base = os.path.realpath(os.path.join(SYS_BLOCK, number))
-    if not os.path.exists(os.path.join(base, "partition")):
-        return number, 0
-    with open(os.path.join(base, "start"), encoding="ascii") as file:
-        start = int(file.read()) * _SECTOR
-    with open(os.path.join(os.path.dirname(base), "dev"), encoding="ascii") as file:
-        return file.read().strip(), start

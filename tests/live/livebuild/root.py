@@ -6,17 +6,25 @@
 
 import os
 import shutil
+import uuid
 
 from demobuild.root import DISABLED, WITHOUT
 from demobuild.run import BuildError, chroot, run
 
 PACKAGES = (
-    "systemd-sysv", "dbus", "udev", "kmod", "ifupdown", "isc-dhcp-client", "iproute2", "openssh-server", "procps",
+    "systemd-sysv", "dbus", "udev", "kmod", "iproute2", "openssh-server", "procps",
     "linux-image-amd64", "initramfs-tools", "zstd", "grub-pc", "e2fsprogs", "xfsprogs", "lvm2", "util-linux",
     "postgresql-15", "python3", "python3-cryptography", "python3-zstandard", "python3-boto3",
 )
 VERSION = "15"
 CONFIG = "etc/postgresql/%s/main" % VERSION
+TEXTS = {
+    # QEMU's user network gives every guest this address.
+    "etc/systemd/network/eth0.network": "[Match]\nName=eth0\n\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n",
+    "etc/resolv.conf": "",
+    # An emulated machine on a busy host takes minutes for what systemd expects within 90 seconds.
+    "etc/systemd/system.conf.d/slow.conf": "[Manager]\nDefaultTimeoutStartSec=900s\nDefaultDeviceTimeoutSec=900s\n",
+}
 
 
 def bootstrap(live, root, lock):
@@ -33,14 +41,13 @@ def bootstrap(live, root, lock):
 def configure(live, root, public_key):
     """Everything that does not depend on the disks; returns the kernel's version."""
     os.unlink(os.path.join(root, "etc/apt/apt.conf.d/99mmdebstrap"))
-    write(root, "etc/network/interfaces",
-          "auto lo\niface lo inet loopback\n\nallow-hotplug eth0\nauto eth0\niface eth0 inet dhcp\n")
-    write(root, "etc/resolv.conf", "")
+    for path, text in TEXTS.items():
+        write(root, path, text)
     shutil.copyfile(public_key, ensure(root, "root/.ssh/authorized_keys"))
     os.chmod(os.path.join(root, "root/.ssh"), 0o700)
     chroot(root, ["chpasswd"], "root:%s\n" % live["root_password"])
     chroot(root, ["systemctl", "disable"] + [name for name in DISABLED if name != "dpkg-db-backup.timer"])
-    chroot(root, ["systemctl", "enable", "serial-getty@ttyS0.service"])
+    chroot(root, ["systemctl", "enable", "systemd-networkd.service"])
     _database(live["database"], root)
     kernel, = os.listdir(os.path.join(root, "usr/lib/modules"))
     chroot(root, ["update-initramfs", "-u", "-k", kernel])
@@ -92,7 +99,7 @@ def texts(name, machine, kernel):
     return {
         "etc/hostname": name + "\n",
         "etc/hosts": "127.0.0.1 localhost %s\n" % name,
-        "etc/machine-id": "",
+        "etc/machine-id": uuid.uuid4().hex + "\n",
         "etc/fstab": fstab,
         "boot/grub/grub.cfg": (
             "set timeout=1\nset default=0\n"
