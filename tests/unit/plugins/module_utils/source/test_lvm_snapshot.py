@@ -9,8 +9,9 @@ import struct
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.source import devmapper
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvm import PhysicalVolume, VolumeGroup
-from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvm_snapshot import Origin, column_reader, columns_of
-from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvmgroup import LogicalVolume
+from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvm_snapshot import (
+    LvmSnapshots, Origin, column_reader, columns_of)
+from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvmgroup import Area, LogicalVolume
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.ranges import Ranges
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.stripes import Place, Segment, pieces
 
@@ -46,6 +47,26 @@ def test_a_volume_is_found_again_on_its_disks():
         for offset in range(start, start + size, 37):
             length = min(150, start + size - offset)
             assert read_at(offset, length) == disks[disk][offset:offset + length]
+
+
+class Disk:
+    """A disk in memory."""
+
+    def __init__(self, name, data):
+        self.name, self.data = name, data
+
+    def read_at(self, offset, length):
+        return bytes(self.data[offset:offset + length])
+
+
+def test_what_the_snapshots_cover_is_told_beforehand():
+    """Metadata, free extents, and the volume; another volume is not covered."""
+    physical = PhysicalVolume("id", "sda1", "sda", 1000, 100, 1100, Ranges([(0, 60), (1150, 1200)]))
+    root = LogicalVolume("root", "a", 200, (Area(0, 100, 200),), (Segment(0, 200, 200, ((Place(0, 100),),)),), "")
+    swap = LogicalVolume("swap", "b", 100, (Area(0, 500, 100),), (Segment(0, 100, 100, ((Place(0, 500),),)),), "")
+    group = VolumeGroup("vg", "id", 7, 100, ("sda1",), (physical,), (root, swap))
+    snapshots = LvmSnapshots([Disk("sda", bytearray(3000))], [Origin(group, root, "vg-root", "253:0", 50)])
+    assert sorted((area.start - 1000, area.size) for area in snapshots.areas()) == [(0, 60), (100, 200), (300, 200), (600, 500), (1150, 50)]
 
 
 def test_tables_of_the_kernel_are_read():
