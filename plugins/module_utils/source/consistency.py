@@ -5,7 +5,7 @@
 """What a capture of a running machine is made of beside the freeze: the interfaces of its parts.
 
     applications.before_freeze()
-    snapshots.check()                       may still refuse; nothing has been changed
+    snapshots.check()                       may still refuse
     ... pre-copy passes over everything that no snapshot will hold ...
     freeze
         snapshots.create()                  seconds at most: everything stands still
@@ -14,7 +14,7 @@
     applications.after_thaw()               called once whatever happened, also when the freeze failed
     pass over snapshots.pieces()            as long as it takes
     snapshots.overflowed()                  a reason: no image
-    snapshots.remove()                      called once whatever happened, also before the thaw when the window failed
+    snapshots.remove()                      called once whatever happened, never while anything is frozen
 
 `NO_SNAPSHOTS` and `NO_APPLICATIONS` do nothing; they show what the parts have to offer.
 """
@@ -46,7 +46,7 @@ class Snapshots:
     """No snapshots; the base of what makes some. Every method may raise SourceError."""
 
     def check(self) -> None:
-        """Refuse now, before anything is read, what cannot work: no room, no such volume, tools missing."""
+        """Refuse now, before anything is read, what cannot work: no room, tools missing. May reserve what `create` needs."""
 
     def areas(self) -> Tuple[Area, ...]:
         """What `pieces` will cover, known before `create`. The passes leave it out."""
@@ -68,7 +68,7 @@ class Snapshots:
         return ""
 
     def remove(self) -> None:
-        """Remove what `create` made, also when it was made in part only or not at all."""
+        """Remove what `check` and `create` made, also when it was made in part only or not at all."""
 
 
 class Applications:

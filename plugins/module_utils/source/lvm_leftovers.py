@@ -70,6 +70,20 @@ def _watch(orders, lock):
         remove_leftovers()
 
 
+def remove_forgotten() -> None:
+    """Remove what dead captures have left; nothing while another capture of this host has snapshots. Raises SourceError."""
+    if not os.path.exists(devmapper.CONTROL):
+        return
+    try:
+        lock = _locked(patience=0)
+    except SourceError:
+        return
+    try:
+        remove_leftovers()
+    finally:
+        os.close(lock)
+
+
 def remove_leftovers() -> None:
     """Remove all snapshots and reserves of captures, whoever made them and however far that had come. Raises SourceError.
 
@@ -91,11 +105,11 @@ def remove_leftovers() -> None:
             lvm_commands.remove_volume(volume)
 
 
-def _locked() -> int:
+def _locked(patience: float = _PATIENCE) -> int:
     """The descriptor that holds the lock of this host's snapshots; waits while leftovers are removed. Raises SourceError."""
     os.makedirs(os.path.dirname(LOCK), mode=0o700, exist_ok=True)
     descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,6 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from ..errors import SourceError
 from ..machine.disk import read_disk
-from ..machine.model import Disk
 from . import devmapper, lvm_commands
 from .consistency import Area, Piece, Snapshots
 from .devmapper import Target
@@ -50,16 +49,18 @@ class Origin(NamedTuple):
         return f"{self.group.name}/{self.volume.name}"
 
 
-def find_origins(sources: Sequence, disks: Sequence[Disk], host: Host, percent: int) -> Tuple[Origin, ...]:
+def find_origins(disks: Sequence, host: Host, percent: int) -> Tuple[Origin, ...]:
     """The logical volumes with mounted file systems that lie on these disks in plain stretches; each gets `percent` of its size as reserve.
 
-    Thin, RAID and cached volumes, and groups on arrays or LUKS, are not among them: they are read while everything is frozen.
+    disks: each with read_at and its model. Thin, RAID and cached volumes, and groups on arrays or LUKS, are not among them: they are read while everything is frozen.
     Raises SourceError.
     """
     used = {name for use in host.uses if use.place != "swap" for name in _chain(host, use.device)}
     devices = {device.mapper_uuid: device for device in host.devices.values() if device.name in used}
+    if not any(uuid.startswith(LVM) for uuid in devices):
+        return ()
     found = []
-    for group in read_volume_groups([(source.read_at, disk) for source, disk in zip(sources, disks)]):
+    for group in read_volume_groups([(disk.read_at, disk.model) for disk in disks]):
         for volume in group.logical_volumes:
             device = devices.get(LVM + group.uuid.replace("-", "") + volume.uuid.replace("-", ""))
             if device and not volume.obstacle and all(target.kind in ("linear", "striped") for target in devmapper.table(device.mapper)):
@@ -67,15 +68,29 @@ def find_origins(sources: Sequence, disks: Sequence[Disk], host: Host, percent: 
     return tuple(found)
 
 
+def shortage(origins: Sequence[Origin]) -> str:
+    """What the volume groups lack of the room for the reserves, "" if nothing. Raises SourceError."""
+    states = lvm_commands.group_states() if origins else {}
+    for name in sorted({origin.group.name for origin in origins}):
+        own = [origin for origin in origins if origin.group.name == name]
+        state = states[name]
+        needed = sum(-(-origin.reserve // state.extent_size) * state.extent_size for origin in own)
+        if needed > state.free:
+            return (f"The volume group {name} has {state.free >> 20} MiB free, and the snapshots of "
+                    f"{', '.join(origin.volume.name for origin in own)} need {needed >> 20} MiB: {(needed - state.free) >> 20} MiB are missing. "
+                    "Add a physical volume, lower snapshot_reserve, or capture without snapshots.")
+    return ""
+
+
 def _chain(host: Host, name: str) -> List[str]:
     return [name] + [lower for below in host.devices[name].below if below in host.devices for lower in _chain(host, below)]
 
 
 class LvmSnapshots(Snapshots):
-    """Snapshots of `origins`, all at one moment. `sources` are the captured disks, each with name, path and read_at."""
+    """Snapshots of `origins`, all at one moment. `disks`: the captured ones, each with name and read_at."""
 
-    def __init__(self, sources: Sequence, origins: Sequence[Origin]):
-        self._readers = {source.name: source.read_at for source in sources}
+    def __init__(self, disks: Sequence, origins: Sequence[Origin]):
+        self._readers = {disk.name: disk.read_at for disk in disks}
         self._origins = tuple(origins)
         self._guard = Guard()
         self._fixed = ()                                  # type: Tuple[Piece, ...]
@@ -86,7 +101,9 @@ class LvmSnapshots(Snapshots):
         """Also makes the reserves, so that nobody else takes the room."""
         self._guard.begin()
         try:
-            self._refuse_small_groups()
+            missing = shortage(self._origins)
+            if missing:
+                raise SourceError(missing)
             self._fixed = tuple(self._keep(area) for area in _metadata_areas(_groups(self._origins)))
             for origin in self._origins:
                 lvm_commands.create_volume(origin.group.name, PREFIX + origin.volume.name, origin.reserve)
@@ -127,7 +144,7 @@ class LvmSnapshots(Snapshots):
             state = devmapper.status(PREFIX + origin.device)[0].parameters
             if "/" not in state:          # "Invalid", "Overflow": Documentation/admin-guide/device-mapper/snapshot.rst
                 return (f"The snapshot of {origin.label} overflowed: more was written than its reserve of {origin.reserve >> 20} MiB "
-                        "holds. Raise the reserve, or capture when less is written.")
+                        "holds. Raise snapshot_reserve, or capture when less is written.")
             if devmapper.table(origin.device) != (_origin_target(origin, _number(PREFIX + origin.device + REAL)),):
                 return f"The volume {origin.label} was changed while it was captured. Capture again."
         states = lvm_commands.group_states()
@@ -142,18 +159,6 @@ class LvmSnapshots(Snapshots):
         self._guard.end()
 
     # -- parts
-
-    def _refuse_small_groups(self):
-        states = lvm_commands.group_states()
-        for name in sorted({origin.group.name for origin in self._origins}):
-            origins = [origin for origin in self._origins if origin.group.name == name]
-            state = states[name]
-            needed = sum(-(-origin.reserve // state.extent_size) * state.extent_size for origin in origins)
-            if needed > state.free:
-                raise SourceError(
-                    f"The volume group {name} has {state.free >> 20} MiB free, and the snapshots of "
-                    f"{', '.join(origin.volume.name for origin in origins)} need {needed >> 20} MiB: {(needed - state.free) >> 20} MiB are "
-                    "missing. Add a physical volume, lower the reserve, or capture without snapshots.")
 
     def _keep(self, area):
         data = self._readers[area.disk](area.start, area.size)

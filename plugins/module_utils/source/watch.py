@@ -71,18 +71,17 @@ class FileWatch:
 class CountWatch:
     """Of a stretch for which the kernel counts what is written: all of it is clean, or nothing."""
 
-    def __init__(self, area: Area, count: Callable[[], object]):
-        """`count()`: a value that grows with every write, None where that cannot be told."""
-        self.area = area
-        self.note = ""
+    note = ""
+
+    def __init__(self, ranges: Ranges, count: Callable[[], object]):
+        """`ranges`: bytes of the disk. `count()`: a value that differs after every write, None where that cannot be told."""
+        self._ranges = ranges
         self._count = count
         self._seen = self._next = None
 
     def look(self) -> Ranges:
         self._next = self._count()
-        if self._next is None or self._next != self._seen:
-            return _NOTHING
-        return Ranges([(self.area.start, self.area.start + self.area.size)])
+        return _NOTHING if self._next is None or self._next != self._seen else self._ranges
 
     def mark(self, _moment: Moment) -> None:
         self._seen = self._next
