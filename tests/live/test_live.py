@@ -7,20 +7,17 @@
 Takes tens of minutes where there is no KVM.
 """
 
-import json
-import os
-
 import pytest
 from live_ledger import Ledger, rows_of
+from live_volumes import check_file_systems
 
 CHURN = ("nohup sh -c 'mkdir -p /srv/churn; n=0; while :; do n=$((n+1)); dd if=/dev/urandom of=/srv/churn/$((n % 40)) bs=64k count=8 "
          "conv=fsync status=none; sleep 0.3; done' >/dev/null 2>&1 &")
 
 
 def capture_under_load(site, name, **hardware):
-    """Capture the machine twice its disks' worth while it works; returns (ledger, the image's evidence)."""
+    """Capture the machine while it works; returns what was written to its database meanwhile."""
     with site.boot(name, **hardware) as vm:
-        vm.wait_for_ssh()
         vm.ssh(CHURN)
         with Ledger(vm.sql_port, site.live["database"]) as ledger:
             ledger.wait_for(100)
@@ -52,16 +49,27 @@ def assert_recovered(site, vm, ledger, image):
     assert vm.ssh("systemctl --failed --no-legend").stdout.strip() == ""
 
 
-@pytest.mark.parametrize("name, source, target", [
-    ("lvm", {"bus": "virtio-scsi", "nic": "virtio-net-pci"}, {"bus": "virtio-scsi", "nic": "virtio-net-pci"}),
-    ("plain", {"bus": "ahci", "nic": "e1000"}, {"bus": "virtio-blk", "nic": "virtio-net-pci"}),
-])
-def test_a_server_is_captured_while_it_works(site, name, source, target):
+def report(name, image):
+    evidence = image["evidence"]
+    print(f"\n{name}: {image['used'] >> 20} MiB used, {image['stored_new'] >> 20} MiB stored in {image['seconds']:.0f} s")
+    for item in evidence["file_systems"]:
+        print(f"  {item['path']} ({item['kind']}) stood still for {item['seconds']:.3f} s")
+    for number, item in enumerate(evidence["passes"], 1):
+        print(f"  pass {number}: {item['bytes'] >> 20} MiB in {item['seconds']:.1f} s")
+
+
+# The fix-ups open no LVM yet (but through libguestfs), so that machine comes back on the hardware it had.
+@pytest.mark.parametrize("name, source, target, profile", [
+    ("lvm", {"bus": "virtio-scsi"}, {"bus": "virtio-scsi"}, ""),
+    ("plain", {"bus": "ahci", "nic": "e1000"}, {"bus": "virtio-blk"}, "kvm"),
+], ids=["lvm", "plain"])
+def test_a_server_is_captured_while_it_works(site, name, source, target, profile):
     ledger = capture_under_load(site, name, **source)
-    disks = site.recover(name, fixups=source != target)
-    with open(os.path.join(site.folder, "image.json"), encoding="utf-8") as file:
-        image = json.load(file)
-    site.check_file_systems(name, disks)
+    disks = site.recover(name, profile)
+    image = site.image(name)
+    report(name, image)
+    assert image["consistency"] == "filesystem"
+    assert sorted(check_file_systems(disks)) == ["ext4", "xfs"]
     with site.boot_from(disks, **target) as vm:
         vm.wait_for_ssh()
         assert_recovered(site, vm, ledger, image)

@@ -72,6 +72,7 @@ class LiveCapture:
         self._applications = applications
         self._passes = []        # type: List[dict]
         self._frozen_seconds = {}
+        self._window = {}        # when the last freeze began and ended, in seconds since 1970 by the clock of the host
         self._freezer = Freezer([item.path for item in self._writable], limit)
         self._progress = _Progress(progress, self._freezer)
         self._writer = writer_of(self._progress)
@@ -176,6 +177,7 @@ class LiveCapture:
     def _copy_while_frozen(self) -> Tuple[List[Look], List[List[Layer]]]:
         """The last pass over all that no snapshot holds; what of it shares chunks with a snapshot is returned, in memory."""
         self._freezer.sync()
+        began = time.time()
         try:
             with self._progress.quiet(), self._freezer.frozen() as done:
                 self._refuse_other_mounts()
@@ -192,6 +194,7 @@ class LiveCapture:
             if not reason:
                 raise
             raise SourceError(f"{reason} There is no image. Raise freeze_limit, stop what writes much, or see why the repository is slow.") from error
+        self._window = {"began": began, "ended": time.time()}
         self._frozen_seconds = {item.path: item.seconds for item in done}
         return looks, layers
 
@@ -236,7 +239,7 @@ class LiveCapture:
 
     def _evidence(self) -> dict:
         return {
-            "method": "freeze", "freeze_limit": self._limit, "passes": self._passes,
+            "method": "freeze", "freeze_limit": self._limit, "passes": self._passes, "window": self._window,
             "file_systems": [
                 {"path": item.path, "kind": item.kind, "frozen": item.path in self._frozen_seconds,
                  "seconds": self._frozen_seconds.get(item.path, 0.0)} for item in self._writable],

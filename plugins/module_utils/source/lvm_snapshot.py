@@ -52,7 +52,8 @@ class Origin(NamedTuple):
 def find_origins(disks: Sequence, host: Host, percent: int) -> Tuple[Origin, ...]:
     """The logical volumes with mounted file systems that lie on these disks in plain stretches; each gets `percent` of its size as reserve.
 
-    disks: each with read_at and its model. Thin, RAID and cached volumes, and groups on arrays or LUKS, are not among them: they are read while everything is frozen.
+    disks: each with read_at and its model. Thin, RAID and cached volumes, and groups on arrays or LUKS, are not among them: they are read
+    while everything is frozen.
     Raises SourceError.
     """
     used = {name for use in host.uses if use.place != "swap" for name in _chain(host, use.device)}
@@ -77,8 +78,8 @@ def shortage(origins: Sequence[Origin]) -> str:
         needed = sum(-(-origin.reserve // state.extent_size) * state.extent_size for origin in own)
         if needed > state.free:
             return (f"The volume group {name} has {state.free >> 20} MiB free, and the snapshots of "
-                    f"{', '.join(origin.volume.name for origin in own)} need {needed >> 20} MiB: {(needed - state.free) >> 20} MiB are missing. "
-                    "Add a physical volume, lower snapshot_reserve, or capture without snapshots.")
+                    f"{', '.join(origin.volume.name for origin in own)} need {needed >> 20} MiB: {(needed - state.free) >> 20} MiB are "
+                    "missing. Add a physical volume, lower snapshot_reserve, or capture without snapshots.")
     return ""
 
 
