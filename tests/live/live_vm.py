@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 
-BOOT_PATIENCE = 900       # seconds: emulated, on a busy machine
+BOOT_PATIENCE = 1800       # seconds: emulated, on a busy machine
 
 
 class Vm:
@@ -22,7 +22,7 @@ class Vm:
         "ahci": (["-device", "ich9-ahci,id=bus0"], "ide-hd,bus=bus0.{0},drive=disk{0},serial=live-{0}"),
     }
 
-    def __init__(self, folder, disks, key, bus="virtio-scsi", nic="virtio-net-pci", share=""):
+    def __init__(self, folder, disks, key, bus, nic="virtio-net-pci", share=""):
         os.makedirs(folder, exist_ok=True)
         self.console = os.path.join(folder, "console.log")
         self.key = key

@@ -60,8 +60,8 @@ def report(name, image):
 
 # The fix-ups open no LVM yet (but through libguestfs), so that machine comes back on the hardware it had.
 @pytest.mark.parametrize("name, source, target, profile", [
-    ("lvm", {"bus": "virtio-scsi"}, {"bus": "virtio-scsi"}, ""),
-    ("plain", {"bus": "ahci", "nic": "e1000"}, {"bus": "virtio-blk"}, "kvm"),
+    ("lvm", {"bus": "virtio-blk"}, {"bus": "virtio-blk"}, ""),
+    ("plain", {"bus": "ahci", "nic": "e1000"}, {"bus": "virtio-scsi"}, "kvm"),
 ], ids=["lvm", "plain"])
 def test_a_server_is_captured_while_it_works(site, name, source, target, profile):
     ledger = capture_under_load(site, name, **source)

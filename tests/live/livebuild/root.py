@@ -82,9 +82,9 @@ def _sql(root, name, statements):
 def texts(name, machine, kernel):
     """The files that differ between the machines: {path: text}."""
     volumes, swap = [], ""
-    for number, disk in enumerate(machine["disks"]):
-        letter = "/dev/sd" + "abc"[number]
-        volumes += [(part, letter + str(part["number"])) for part in disk["parts"]]
+    for disk in machine["disks"]:
+        device = "/dev/" + disk["file"].split(".")[0]
+        volumes += [(part, device + str(part["number"])) for part in disk["parts"]]
         volumes += [(volume, "/dev/mapper/%s-%s" % (disk["group"], volume["name"])) for volume in disk.get("volumes", ())]
     fstab = "# <file system> <mount point> <type> <options> <dump> <pass>\n"
     for volume, device in sorted(volumes, key=lambda pair: pair[0].get("mount", "~")):
