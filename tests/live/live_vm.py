@@ -59,11 +59,18 @@ class Vm:
             time.sleep(3)
 
     def ssh(self, command, check=True, timeout=600):
-        done = subprocess.run(["ssh", "-p", str(self.ssh_port)] + self.ssh_options() + ["root@127.0.0.1", command],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
-                              timeout=timeout, check=False)
+        done = subprocess.run(self._ssh(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True, timeout=timeout, check=False)
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done
+
+    def popen(self, command):
+        """The command runs beside the test."""
+        return subprocess.Popen(self._ssh(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                universal_newlines=True)
+
+    def _ssh(self, command):
+        return ["ssh", "-p", str(self.ssh_port)] + self.ssh_options() + ["root@127.0.0.1", command]
 
     def ssh_options(self):
         return ["-i", self.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
