@@ -62,12 +62,18 @@ class Faults:
 
 
 class FaultProxy:
-    """Serves in threads from its making to `close`. `faults` (Faults or None) and `latency` (seconds a request) may be set at any time."""
+    """Serves in threads from its making to `close`.
 
-    def __init__(self, host, port, faults=None, latency=0.0):
+    May be set at any time: `faults` (Faults or None), `latency` (seconds a request), `refuse` (headers -> HTTP status of a refusal, or 0),
+    `keep` (the share of its body that an answer that is cut short keeps).
+    """
+
+    def __init__(self, host, port, faults=None, latency=0.0, refuse=lambda headers: 0):
         self.upstream = (host, port)
         self.faults = faults
         self.latency = latency
+        self.refuse = refuse
+        self.keep = 0.5
         self.requests = []               # (method, path) of all that arrived
         self.closed = threading.Event()
         handler = type("Handler", (_Handler,), {"proxy": self})
@@ -114,7 +120,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         fault = proxy.faults.choose(self.command, self.path) if proxy.faults else None
         if proxy.latency:
             time.sleep(proxy.latency)
-        if fault == RESET_BEFORE:
+        refusal = proxy.refuse(self.headers)
+        if refusal:
+            self._answer(refusal, b"")
+        elif fault == RESET_BEFORE:
             self._reset()
         elif fault in (ERROR_500, SLOW_DOWN):
             self._answer(*((503, _SLOW_DOWN_BODY) if fault == SLOW_DOWN else (500, b"")))
@@ -133,7 +142,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 proxy.closed.wait(60)
                 self._reset()
             elif fault == TRUNCATE:
-                self._send(status, headers, answer[:len(answer) // 2])
+                self._send(status, headers, answer[:int(len(answer) * proxy.keep)])
                 self._reset()
             else:
                 self._send(status, headers, answer)
