@@ -74,11 +74,12 @@ def parse_logical_volumes(sections: Section, physical: Dict[str, Extents], exten
     """All logical volumes of a group. `physical`: the extents of the physical volumes by their names in the metadata."""
     names = [name for name in sections if section_of(sections, name)]
     parts = [_segments_of(section_of(sections, name)) for name in names]
+    references = _references(parts)
     found = []
     for name, segments in zip(names, parts):
         section = section_of(sections, name)
         areas = tuple(area for segment in segments for area in _areas(segment, physical))
-        obstacle = _obstacle(name, section, segments, [each for other, each in zip(names, parts) if other != name], physical)
+        obstacle = _obstacle(section, segments, references.get(name, set()), physical)
         plain = () if obstacle else tuple(_plain_segment(segment, physical, extent_size) for segment in segments)
         size = sum(whole_number(segment, "extent_count") for segment in segments) * extent_size
         found.append(LogicalVolume(name, text_of(section, "id"), size, areas, plain, obstacle))
@@ -140,14 +141,21 @@ def _names(value: Value) -> Set[str]:
     return {value} if isinstance(value, str) else set()
 
 
-def _obstacle(name: str, section: Section, segments: Sequence[Section], others: Sequence[Sequence[Section]],
-              physical: Dict[str, Extents]) -> str:
+def _references(parts: Sequence[Sequence[Section]]) -> Dict[str, Set[str]]:
+    """The types of the segments that refer to a name."""
+    found: Dict[str, Set[str]] = {}
+    for segment in (segment for segments in parts for segment in segments):
+        for name in _names(segment):
+            found.setdefault(name, set()).add(text_of(segment, "type"))
+    return found
+
+
+def _obstacle(section: Section, segments: Sequence[Section], using: Set[str], physical: Dict[str, Extents]) -> str:
     kinds = sorted({text_of(segment, "type") for segment in segments} - set(STRIPED))
     if kinds:
         return " and ".join(kinds)
-    using = sorted({text_of(segment, "type") for other in others for segment in other if name in _names(segment)})
     if using:
-        return f"part of {' and '.join(using)}"
+        return f"part of {' and '.join(sorted(using))}"
     status = section.get("status", [])
     if not isinstance(status, list) or "VISIBLE" not in status:
         return "hidden"

@@ -9,6 +9,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from .lvm import VolumeGroup, read_groups
 from .lvmgroup import LogicalVolume
+from .mapread import MapUnknown
 from .ranges import Ranges
 from .stripes import composed, spread
 from .volume import WHOLE, Assembly, Volume, VolumeMap, made_up
@@ -28,6 +29,8 @@ def assemble(members: Sequence[Volume]) -> Tuple[List[Assembly], Dict[Volume, st
     """The volume groups of these physical volumes, and why some volumes are in none."""
     groups, outside = read_groups(members)
     by_name = {member.name: member for member in members}
+    if len(by_name) != len(members):
+        raise MapUnknown("two physical volumes lie on volumes of the same name")
     reasons = {by_name[name]: reason for name, reason in outside.items()}
     assemblies = []
     for group in groups:

@@ -8,7 +8,7 @@ A segment is a run of the address space. Its bytes go round its columns, `chunk`
 hold the same. One column makes a linear or mirrored segment, several make stripes.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from .mapread import MapUnknown, ReadAt
@@ -36,7 +36,7 @@ class Piece(NamedTuple):
 
 def pieces(segments: Sequence[Segment], start: int, end: int) -> Iterator[Piece]:
     """What [start, end) consists of, in order; `segments` ascend. MapUnknown at a byte that no segment has."""
-    index = max(0, bisect_right([segment.offset for segment in segments], start) - 1)
+    index = max(0, bisect_left(segments, (start + 1,)) - 1)
     while start < end:
         if index >= len(segments) or not segments[index].offset <= start < segments[index].offset + segments[index].length:
             raise MapUnknown(f"no segment has byte {start}")
