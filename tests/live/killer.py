@@ -42,7 +42,7 @@ class Writer(threading.Thread):
 
 def running_job():
     """The state of the capture that runs, or None."""
-    for path in glob.glob(JOBS + "/*.json") + glob.glob(JOBS + "/*/*.json"):
+    for path in glob.glob(JOBS + "/*/state.json"):
         try:
             with open(path, encoding="utf-8") as file:
                 state = json.load(file)
