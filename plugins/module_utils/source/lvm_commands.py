@@ -19,13 +19,12 @@ _PATIENCE = 120.0         # seconds
 class GroupState(NamedTuple):
     seqno: int            # counts the changes of the group
     free: int             # bytes that no volume has
-    extent_size: int      # bytes
 
 
 def group_states() -> Dict[str, GroupState]:
     """All volume groups by name. Raises SourceError."""
-    rows = _report("vg", "vgs", "vg_name,vg_seqno,vg_free,vg_extent_size")
-    return {row["vg_name"]: GroupState(int(row["vg_seqno"]), int(row["vg_free"]), int(row["vg_extent_size"])) for row in rows}
+    rows = _report("vg", "vgs", "vg_name,vg_seqno,vg_free")
+    return {row["vg_name"]: GroupState(int(row["vg_seqno"]), int(row["vg_free"])) for row in rows}
 
 
 def create_volume(group: str, name: str, size: int) -> None:

@@ -42,7 +42,7 @@ class Origin(NamedTuple):
     volume: LogicalVolume
     device: str           # its name in device mapper
     number: str           # "major:minor"
-    reserve: int          # bytes wanted for what is overwritten meanwhile
+    reserve: int          # bytes for what is overwritten meanwhile, whole extents
 
     @property
     def label(self):
@@ -65,7 +65,8 @@ def find_origins(disks: Sequence, host: Host, percent: int) -> Tuple[Origin, ...
         for volume in group.logical_volumes:
             device = devices.get(LVM + group.uuid.replace("-", "") + volume.uuid.replace("-", ""))
             if device and not volume.obstacle and all(target.kind in ("linear", "striped") for target in devmapper.table(device.mapper)):
-                found.append(Origin(group, volume, device.mapper, device.number, max(volume.size * percent // 100, _SMALLEST)))
+                extents = -(-max(volume.size * percent // 100, _SMALLEST) // group.extent_size)
+                found.append(Origin(group, volume, device.mapper, device.number, extents * group.extent_size))
     return tuple(found)
 
 
@@ -75,7 +76,7 @@ def shortage(origins: Sequence[Origin]) -> str:
     for name in sorted({origin.group.name for origin in origins}):
         own = [origin for origin in origins if origin.group.name == name]
         state = states[name]
-        needed = sum(-(-origin.reserve // state.extent_size) * state.extent_size for origin in own)
+        needed = sum(origin.reserve for origin in own)
         if needed > state.free:
             return (f"The volume group {name} has {state.free >> 20} MiB free, and the snapshots of "
                     f"{', '.join(origin.volume.name for origin in own)} need {needed >> 20} MiB: {(needed - state.free) >> 20} MiB are "
