@@ -115,8 +115,9 @@ def _snapshots(spec, disks):
     consistency = spec.get("consistency") or "auto"
     if consistency not in ("auto", "snapshot"):
         return NO_SNAPSHOTS, []
-    remove_forgotten()
-    origins = find_origins(disks, read_host(), spec.get("snapshot_reserve") or SNAPSHOT_RESERVE)
+    if not spec.get("check"):
+        remove_forgotten()
+    origins = find_origins(disks, read_host(), spec.get("snapshot_reserve", SNAPSHOT_RESERVE))
     missing = shortage(origins)
     if consistency == "snapshot" and not origins:
         raise SourceError("No mounted file system of the captured disks lies on a logical volume of which a snapshot can be made.")

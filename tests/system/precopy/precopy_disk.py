@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -100,7 +99,7 @@ class TestDisk:
 
 
 class Load:
-    """Writers on every file system of a disk. `committed` is the number of records known to be on stable storage, by mount point."""
+    """Writers on every file system of a disk. They run until `stop`."""
 
     def __init__(self, disk, seed, kinds=("churn", "old", "mmap", "place", "log")):
         self._logs = {}
@@ -113,14 +112,14 @@ class Load:
                 with open(path, "w", encoding="ascii") as output:
                     self._processes.append(subprocess.Popen([sys.executable, LOAD, folder, str(seed * 100 + number), kind], stdout=output))
                 if kind == "log":
-                    self._logs[os.path.relpath(os.path.join(folder, "log"), part.folder)] = path
+                    self._logs[part.folder, os.path.relpath(os.path.join(folder, "log"), part.folder)] = path
 
     def committed(self):
-        """Records that were fsynced by now: path of the log within its file system -> number, the lowest over the file systems."""
+        """Records that were fsynced by now: mount point, path of the log within -> number."""
         found = {}
         for name, path in self._logs.items():
             with open(path, encoding="ascii") as file:
-                found[name] = len([line for line in file.read().split("\n")[:-1] if line])
+                found[name] = file.read().count("\n")
         return found
 
     def stop(self):
@@ -136,10 +135,8 @@ class Reference(Snapshots):
     def __init__(self, path):
         self.path = path
         self.copy = path + ".reference"
-        self.times = 0
 
     def create(self):
-        self.times += 1
         run("cp", "--sparse=always", self.path, self.copy)
 
 
@@ -210,13 +207,3 @@ def mounted(path, kind, folder):
         yield folder
     finally:
         run("umount", folder)
-
-
-def work_folder(tmp_path):
-    """In memory where there is room: the file systems sync all the time."""
-    memory = "/dev/shm"
-    if os.path.isdir(memory) and shutil.disk_usage(memory).free > 3 << 30:
-        folder = os.path.join(memory, f"agnostic-recovery-precopy-{os.getpid()}-{time.monotonic_ns() if hasattr(time, 'monotonic_ns') else id(tmp_path)}")
-        os.mkdir(folder)
-        return folder
-    return str(tmp_path)
