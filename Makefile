@@ -5,7 +5,7 @@
 # Every target does its own set-up on a Debian machine, as root.
 
 SHELL := /bin/bash
-.PHONY: help drill drill-control test lint sanity sanity-all units system e2e bench clean
+.PHONY: help drill drill-control test lint sanity sanity-all units system e2e live chaos bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,12 @@ system: ## tests on real disks, file systems, guests
 
 e2e: ## one real drill, asserted
 	@tests/tools/e2e
+
+live: ## capture real servers in QEMU while they work, recover them, compare
+	@tests/tools/live tests/live/test_live.py
+
+chaos: ## kill captures at the worst moments
+	@tests/tools/live tests/live/test_chaos.py
 
 bench: ## capture and restore beside restic, borg, partclone, qemu-img
 	@tests/tools/bench

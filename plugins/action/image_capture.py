@@ -15,8 +15,11 @@ class ActionModule(EngineJobAction):
     keys = CAPTURE_KEY_SPEC
     arguments = {
         "machine": {"type": "str", "required": True},
-        "disks": DISKS_SPEC,
-        "consistency": {"type": "str", "choices": ["auto", "offline", "frozen"], "default": "auto"},
+        "disks": dict(DISKS_SPEC, required=False),
+        "exclude": {"type": "list", "elements": "str", "default": []},
+        "consistency": {"type": "str", "choices": ["auto", "offline", "snapshot", "freeze", "frozen", "crash"], "default": "auto"},
+        "snapshot_reserve": {"type": "int", "default": 20},
+        "freeze_limit": {"type": "float", "default": 10},
         "facts": {"type": "dict"},
         "workers": {"type": "int", "default": 0},
         "read_limit": {"type": "bytes", "default": 0},

@@ -34,10 +34,12 @@ options:
     type: str
     required: true
   disks:
-    description: The disks to capture, in the machine's order.
+    description:
+      - The disks to capture, in the machine's order.
+      - By default those that make up the host, with all members of their volume groups, arrays and file systems, as
+        M(agnostic.recovery.disk_info) tells them.
     type: list
     elements: dict
-    required: true
     suboptions:
       name:
         description: The disk's name in the image, such as V(sda). It is how the machine's own kernel called it.
@@ -47,14 +49,50 @@ options:
         description: A block device or a raw disk file on the host.
         type: path
         required: true
+  exclude:
+    description:
+      - Patterns, as of a shell, of what is not part of the machine, where O(disks) is not given.
+      - One that begins with V(/) is matched with paths of disks and with mount points; any other with names, serial numbers and names
+        in C(/dev/disk/by-id).
+      - A disk is left out if all that is mounted from it is excluded, or if it is excluded itself.
+    type: list
+    elements: str
+    default: []
+    version_added: 1.1.0
   consistency:
     description:
-      - V(offline) and V(auto) refuse a disk of which something is mounted read-write on the host.
+      - V(auto) captures disks of which something is mounted read-write as V(snapshot) does where it can, else as V(freeze) does, and
+        others as V(offline) does.
+      - V(offline) refuses a disk of which something is mounted read-write on the host.
+      - V(snapshot) makes snapshots of the logical volumes that are mounted from the disks, all at the moment in which all file systems are
+        frozen together, and reads them after that moment. What lies on no logical volume is captured as with V(freeze). It fails where no
+        snapshot can be made or the volume group lacks the room for it.
+      - V(freeze) copies the disks while they are in use, again and again what changed, and at last freezes all file systems on them together
+        for as long as it takes to read the rest. The image is marked as consistent in C(filesystem). Needs root. Without a mounted file
+        system it is the same as V(offline). The repository must not lie on a file system that is frozen.
       - V(frozen) says that whoever calls has frozen the mounted file systems and keeps them so until the task ends; the image is marked
         as consistent in C(filesystem).
+      - V(crash) is as V(freeze), and goes on where a file system cannot be frozen. That file system may then be torn, and the image is
+        marked as consistent in C(crash).
     type: str
-    choices: [auto, offline, frozen]
+    choices: [auto, offline, snapshot, freeze, frozen, crash]
     default: auto
+  snapshot_reserve:
+    description:
+      - How much of each logical volume may be overwritten while it is read from a snapshot, in percent of its size. The volume group must
+        have that much free.
+      - When a snapshot overflows there is no image.
+    type: int
+    default: 20
+    version_added: 1.1.0
+  freeze_limit:
+    description:
+      - The most seconds that file systems may be frozen at a time. A second process thaws them when it is over, also when the capture was
+        killed; there is no image then.
+      - When the last part cannot be expected to be read in that time there is no image either, and the message says what changes too fast.
+    type: float
+    default: 10
+    version_added: 1.1.0
   facts:
     description:
       - What else is known of the machine, to be kept in the image as part of the machine model, such as C(os), C(kernels) or C(nics).
@@ -72,6 +110,7 @@ options:
     default: 0
     version_added: 1.1.0
 seealso:
+  - module: agnostic.recovery.disk_info
   - module: agnostic.recovery.image_info
   - module: agnostic.recovery.image_restore
 """
@@ -99,6 +138,19 @@ EXAMPLES = r"""
       - name: sdb
         path: /dev/sdc
   become: true
+
+- name: Capture the machine itself while it runs
+  agnostic.recovery.image_capture:
+    repository:
+      path: /mnt/recovery
+    capture_credential: "{{ dr_capture_credential }}"
+    machine: "{{ inventory_hostname }}"
+    disks:
+      - name: sda
+        path: /dev/sda
+    consistency: freeze
+    freeze_limit: 5
+  become: true
 """
 
 RETURN = r"""
@@ -119,7 +171,7 @@ image:
       type: str
       sample: "2026-11-22T01:02:03Z"
     consistency:
-      description: What the image promises, V(offline) or V(filesystem).
+      description: What the image promises, V(offline), V(filesystem) or V(crash).
       type: str
     parent:
       description: Id of the image before it, or empty.
@@ -161,6 +213,20 @@ disks:
       description: How the used bytes of each partition were told, and why a partition was read whole.
       type: list
       elements: dict
+left_out:
+  description: Disks of the host that are not part of the machine. Empty where O(disks) is given.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the disk.
+      type: str
+      sample: nvme1n1
+    reason:
+      description: Why it was left out.
+      type: str
+      sample: removable
 job:
   description: The engine job.
   returned: always

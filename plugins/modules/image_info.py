@@ -36,7 +36,7 @@ options:
     type: bool
     default: false
   machine_model:
-    description: Tell also what is known of the machine, under C(machine_model) of each image.
+    description: Tell also what is known of the machine, under C(machine_model) of each image, and what shows its consistency.
     type: bool
     default: false
 requirements:
@@ -113,6 +113,12 @@ images:
       elements: str
     machine_model:
       description: What is known of the machine.
+      type: dict
+      returned: when O(machine_model=true)
+    evidence:
+      description:
+        - What shows the consistency, such as how long which file system stood still, and C(window), when that began and ended, in seconds since
+          1970 by the clock of the host.
       type: dict
       returned: when O(machine_model=true)
 damaged:

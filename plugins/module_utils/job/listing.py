@@ -23,5 +23,6 @@ def list_named(options):
         images = [plain(image) for image in found]
         if options["machine_model"]:
             for image in images:
-                image["machine_model"] = read_manifest(repository, image["id"]).machine
+                manifest = read_manifest(repository, image["id"])
+                image.update(machine_model=manifest.machine, evidence=manifest.evidence)
     return images, damaged

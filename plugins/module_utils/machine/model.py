@@ -97,3 +97,10 @@ class Machine(NamedTuple):
     kernels: Tuple[Kernel, ...] = ()
     nics: Tuple[Nic, ...] = ()
     warnings: Tuple[str, ...] = ()
+
+
+def partition_name(disk, number):
+    """The kernel's name of a partition: a "p" stands between where the disk's name ends with a digit. `number` 0 is the disk."""
+    if not number:
+        return disk
+    return f"{disk}p{number}" if disk[-1:].isdigit() else f"{disk}{number}"

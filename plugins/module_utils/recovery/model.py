@@ -7,7 +7,7 @@
 from typing import NamedTuple, Tuple
 
 from ..errors import TargetError
-from ..machine.model import Content, Disk
+from ..machine.model import Content, Disk, partition_name
 
 ROOT_KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs")   # file systems that the root of a Linux machine may be
 CONTAINERS = ("lvm2", "luks", "md")                     # what hides volumes inside
@@ -75,10 +75,3 @@ class MountedRoot(NamedTuple):
 
 class CannotMount(TargetError):
     """One backend cannot mount one volume; the message says why. The next backend may."""
-
-
-def partition_name(disk, number):
-    """The kernel's name of a partition: a "p" stands between where the disk's name ends with a digit. `number` 0 is the disk."""
-    if not number:
-        return disk
-    return f"{disk}p{number}" if disk[-1:].isdigit() else f"{disk}{number}"

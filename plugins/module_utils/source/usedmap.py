@@ -2,31 +2,20 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The map of used bytes of a disk.
+"""The maps of used bytes of the disks of a machine.
 
 Free blocks are left out only where a file system's own metadata proves them free; everything else is used: what no partition covers
 (partition tables and their backups, boot code, gaps) and every partition whose content is not understood or not consistent.
 """
 
-from typing import Callable, Dict, NamedTuple, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 from ..errors import SourceError
-from ..machine.model import Content, Disk, Partition
-from . import ext, fat, swap, xfs
-from .mapread import MapUnknown, ReadAt
+from ..machine.model import Disk
+from .mapread import ReadAt
 from .ranges import Ranges
-
-UsedParser = Callable[[ReadAt, int, bool], Tuple[Ranges, str]]
-
-# Content kind -> used(read_at, size, frozen) -> (ranges, method), or raises MapUnknown.
-PARSERS: Dict[str, UsedParser] = {
-    "ext2": ext.used,
-    "ext3": ext.used,
-    "ext4": ext.used,
-    "xfs": xfs.used,
-    "swap": swap.used,
-    "vfat": fat.used,
-}
+from .stack import map_volumes
+from .volume import Volume, VolumeMap, volumes_of
 
 
 class PartMap(NamedTuple):
@@ -35,7 +24,7 @@ class PartMap(NamedTuple):
     kind: str            # content kind of the machine model
     size: int            # bytes
     used: int            # bytes
-    method: str          # "whole", or what the parser read
+    method: str          # "whole", or what was read to tell: "lvm2: 2 of 3 LVs by ext4, xfs"
     note: str = ""       # why it is read whole, or what else the operator should know
 
 
@@ -44,55 +33,32 @@ class UsedMap(NamedTuple):
     parts: Tuple[PartMap, ...]
 
 
-def used_map(read_at: ReadAt, disk: Disk, frozen: bool = False) -> UsedMap:
-    """What of the disk has to be captured.
+def used_maps(disks: Sequence[Tuple[ReadAt, Disk]], frozen: bool = False) -> List[UsedMap]:
+    """What of each disk has to be captured. All disks of a machine belong together: volume groups, arrays and btrfs span them.
 
-    read_at(offset, length) reads the disk; `disk` is its model (machine.disk.read_disk). frozen: the mounted file systems of the disk
-    were frozen before the first read and still are, so that maps on the disk are true although journals are not empty.
-    Damaged metadata never raises: that partition is read whole and its PartMap says why. Raises SourceError where the disk cannot be read.
+    A disk is given as (read_at, its model of machine.disk.read_disk); its name is its own. read_at(offset, length) reads it. frozen: the
+    mounted file systems of the disks were frozen before the first read and still are, so that maps on the disk are true although journals
+    are not empty. Damaged metadata never raises: that partition is read whole and its PartMap says why. Raises SourceError where a disk
+    cannot be read.
     """
-    reader = _source_errors(read_at, disk.name)
-    if disk.table == "none":
-        ranges, part = _map_content(reader, 0, disk.size, 0, disk.content, frozen)
-        return UsedMap(ranges, (part,))
-    partitions = [item for item in (_inside(partition, disk.size) for partition in disk.partitions) if item.size > 0]
-    covered = Ranges((item.start, item.start + item.size) for item in partitions)
-    used = covered.invert(disk.size)
+    volumes = [list(volumes_of(_source_errors(read_at, disk.name), disk)) for read_at, disk in disks]
+    maps = map_volumes([volume for found in volumes for _number, volume in found], frozen)
+    return [_disk_map(disk, [(number, volume, maps[volume]) for number, volume in found])
+            for (_read_at, disk), found in zip(disks, volumes)]
+
+
+def used_map(read_at: ReadAt, disk: Disk, frozen: bool = False) -> UsedMap:
+    """`used_maps` of a machine that has one disk."""
+    return used_maps([(read_at, disk)], frozen)[0]
+
+
+def _disk_map(disk: Disk, found: Sequence[Tuple[int, Volume, VolumeMap]]) -> UsedMap:
+    used = Ranges((volume.start, volume.start + volume.size) for _number, volume, _map in found).invert(disk.size)
     parts = []
-    for item in partitions:
-        ranges, part = _map_content(reader, item.start, item.size, item.number, item.content, frozen)
-        used = used.union(ranges.shift(item.start))
-        parts.append(part)
+    for number, volume, each in found:
+        used = used.union(each.ranges.shift(volume.start))
+        parts.append(PartMap(number, volume.content.kind, volume.size, each.ranges.total, each.method, each.note))
     return UsedMap(used, tuple(parts))
-
-
-def _inside(partition: Partition, disk_size: int) -> Partition:
-    """The partition cut to the disk."""
-    start = min(max(partition.start, 0), disk_size)
-    end = min(max(partition.start + partition.size, start), disk_size)
-    return partition._replace(start=start, size=end - start)
-
-
-def _map_content(read_at: ReadAt, start: int, size: int, number: int, content: Content, frozen: bool) -> Tuple[Ranges, PartMap]:
-    parser = PARSERS.get(content.kind)
-    if parser is None:
-        return Ranges.whole(size), PartMap(number, content.kind, size, size, "whole", f"no map of used blocks is known for {content.kind}")
-
-    def read_part(offset: int, length: int) -> bytes:
-        return read_at(start + offset, max(0, min(length, size - offset)))
-
-    try:
-        ranges, method = parser(read_part, size, frozen)
-        ranges = ranges.clip(0, size)
-    except SourceError:
-        raise
-    except MapUnknown as reason:
-        note = str(reason)
-    except Exception as error:      # Metadata is input from outside: whatever it does to a parser costs speed, never a capture.
-        note = f"its metadata could not be parsed ({type(error).__name__}: {error})"
-    else:
-        return ranges, PartMap(number, content.kind, size, ranges.total, method)
-    return Ranges.whole(size), PartMap(number, content.kind, size, size, "whole", note)
 
 
 def _source_errors(read_at: ReadAt, name: str) -> ReadAt:

@@ -131,3 +131,16 @@ def free_of_xfs(image):
     rows = re.findall(r"^\s*(\d+)\s+(\d+)\s+(\d+)\s*$", text, re.M)
     extents = ((int(number) * group + int(start), int(count)) for number, start, count in rows)
     return Ranges((first * block_size, (first + count) * block_size) for first, count in extents)
+
+
+def reached_by_dump_tree(image):
+    """What the trees and files of a btrfs over one device reach, whatever its extent tree says: Ranges. partclone marks more than is used."""
+    text = run("btrfs", "inspect-internal", "dump-tree", image)
+    node_size = int(re.search(r"^nodesize\s+(\d+)", run("btrfs", "inspect-internal", "dump-super", image), re.M).group(1))
+    chunks = []
+    for start, length, stripes in re.findall(r"CHUNK_ITEM (\d+)\).*\n\s+length (\d+).*\n.*\n.*\n((?:\s+stripe \d.*\n.*\n)+)", text):
+        chunks += [(int(start), int(length), int(offset)) for offset in re.findall(r"stripe \d+ devid 1 offset (\d+)", stripes)]
+    extents = {(int(start), int(length)) for start, length in re.findall(r"data disk byte ([1-9]\d*) nr (\d+)", text)}
+    extents |= {(int(start), node_size) for start in re.findall(r"^(?:leaf|node) (\d+) ", text, re.M)}
+    return Ranges((offset + first - start, offset + first - start + length)
+                  for start, size, offset in chunks for first, length in extents if start <= first < start + size)

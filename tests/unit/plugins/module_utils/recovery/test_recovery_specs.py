@@ -6,8 +6,8 @@
 
 import pytest
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Content
-from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import Volume, partition_name
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Content, partition_name
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import Volume
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.specs import resolve_spec
 
 

@@ -42,3 +42,13 @@ def test_runs_of_bits():
 
 def test_runs_of_bytes():
     assert nonzero_runs(b"\0\1\2\0\0\n") == [(1, 3), (5, 6)]
+
+
+def test_long_checksums_are_those_of_their_bytes():
+    chance = random.Random(3)
+    for length in (2047, 2048, 2049, 2111, 4096, 16384 - 32, 20001):
+        data = chance.getrandbits(8 * length).to_bytes(length, "little")
+        expected = start = chance.getrandbits(32)
+        for position in range(0, length, 100):
+            expected = crc32c(expected, data[position:position + 100])
+        assert crc32c(start, data) == expected

@@ -9,7 +9,7 @@ import threading
 import pytest
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import SourceError
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Content, Disk, Partition
-from ansible_collections.agnostic.recovery.plugins.module_utils.source import usedmap
+from ansible_collections.agnostic.recovery.plugins.module_utils.source import stack
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.ranges import Ranges
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.usedmap import PartMap, used_map
@@ -33,7 +33,7 @@ def test_partitions_gaps_and_unknown_contents():
     found = used_map(reader(image), disk)
     assert found.ranges == Ranges([(0, disk.size)]).intersect(Ranges(
         [(0, MIB)] + list(ext.expected((5000, 5010), (9000, 9001)).shift(MIB)) + [(17 * MIB, 20 * MIB)]
-        + list(usedmap.xfs.used(reader(xfs.image), len(xfs.image), False)[0].shift(20 * MIB)) + [(28 * MIB, 29 * MIB)]))
+        + list(stack.PARSERS["xfs"](reader(xfs.image), len(xfs.image), False)[0].shift(20 * MIB)) + [(28 * MIB, 29 * MIB)]))
     assert [(part.partition, part.method) for part in found.parts] == [
         (1, "ext block bitmaps"), (2, "whole"), (3, "xfs free-space trees, clean log")]
     assert found.parts[0].used == ext.expected((5000, 5010), (9000, 9001)).total
@@ -59,7 +59,7 @@ def test_damaged_metadata_is_read_whole_and_said(monkeypatch):
     disk = Disk("vda", len(image), content=Content("ext4"))
     expected = PartMap(0, "ext4", len(image), len(image), "whole", "the superblock has a wrong checksum")
     assert used_map(reader(image), disk).parts == (expected,)
-    monkeypatch.setitem(usedmap.PARSERS, "ext4", lambda read_at, size, frozen: 1 // 0)
+    monkeypatch.setitem(stack.PARSERS, "ext4", lambda read_at, size, frozen: 1 // 0)
     found = used_map(reader(image), disk)
     assert found.ranges == Ranges.whole(len(image))
     assert "ZeroDivisionError" in found.parts[0].note
