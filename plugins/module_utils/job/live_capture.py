@@ -26,7 +26,7 @@ from ..source.watch import now
 from .plain import plain
 
 FREEZE_LIMIT = 10.0              # seconds
-MAX_PASSES = 6                   # while everything runs
+MAX_PASSES = 6                   # after the first, while everything runs
 _SHARE = 0.6                     # of the limit that the last pass may be expected to take
 _SHRINKS = 0.8                   # a pass that leaves more of what the one before left does not help
 _SLOW = 100 << 20                # bytes a second: what the last pass is taken to do where the others were held back
@@ -105,7 +105,7 @@ class LiveCapture:
         with self._timed(sum(look.ranges.total for look in looks)):
             self._writer.first_pass([_capture_disk(*each) for each in zip(self._disks, looks)], self._reading)
         before = None
-        for number in range(MAX_PASSES):
+        for number in range(MAX_PASSES + 1):
             self._stop_briefly()         # so that what was written until now shows on the disks
             looked = time.monotonic()
             looks = self._look(frozen=False)
@@ -114,7 +114,7 @@ class LiveCapture:
             expected = time.monotonic() - looked + left / self._rate()
             if expected < self._limit * _SHARE / (4 if number == 0 else 1):
                 return                   # one pass more shortens the freeze, unless it is short already
-            if before is not None and left > before * _SHRINKS:
+            if number == MAX_PASSES or (before is not None and left > before * _SHRINKS):
                 if expected < self._limit * _SHARE:
                     return
                 raise SourceError(self._too_much(looks, left, expected))
@@ -122,7 +122,6 @@ class LiveCapture:
             self._mark()
             with self._timed(left):
                 self._writer.next_pass(states, self._reading)
-        raise SourceError(self._too_much(looks, left, expected))
 
     def _look(self, frozen: bool) -> List[Look]:
         return [disk.look(frozen, self._freezer.unable) for disk in self._disks]

@@ -125,7 +125,8 @@ class Freezer:
                     why = "It is frozen already, by somebody else" if error.errno == errno.EBUSY else error.strerror
                     raise SourceError(f"The file system at {path} cannot be frozen: {why}.") from error
                 self.unable.append(path)
-                flush(path)
+        for path in self.unable:
+            flush(path)
 
     def _thaw(self) -> List[Frozen]:
         """Thaw what is frozen, in the reverse order. What was thawed before by somebody else is a failure."""

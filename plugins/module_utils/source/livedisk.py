@@ -11,7 +11,7 @@ from ..machine.disk import read_disk
 from ..machine.model import Disk
 from .consistency import Area
 from .disk import DiskSource
-from .hostmap import CapturedDisk, HostFilesystem, partition_device, swap_files
+from .hostmap import CapturedDisk, HostFilesystem, partition_device, served_over_nfs, swap_files
 from .livemap import MountedPart, frozen_map, running_map
 from .ranges import Ranges
 from .usedmap import PartMap
@@ -131,7 +131,13 @@ def _file_watch(filesystem: HostFilesystem, read_at, reader) -> FileWatch:
     def read_part(offset: int, length: int) -> bytes:
         return read_at(area.start + offset, max(0, min(length, area.size - offset)))
 
-    return FileWatch(area, read_part, reader, lambda: frozenset(swap_files().get(filesystem.mount_device, ())))
+    def skip() -> frozenset:
+        return frozenset(swap_files().get(filesystem.mount_device, ()))
+
+    def unsure() -> str:
+        return "NFS clients use it" if filesystem.mount_device in served_over_nfs() else ""
+
+    return FileWatch(area, read_part, reader, skip, unsure)
 
 
 def _geometry(disk: Disk):

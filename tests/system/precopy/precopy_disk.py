@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -80,7 +81,7 @@ class TestDisk:
                 part.folder = os.path.join(folder, f"mnt{number}")
                 os.mkdir(part.folder)
                 run("mount", "-t", part.kind, "-o", part.options, device, part.folder)
-                self.stack.callback(run, "umount", part.folder)
+                self.stack.callback(unmount, part.folder)
                 self._fill(os.path.join(part.folder, "old"))
         except BaseException:
             self.stack.close()
@@ -206,4 +207,13 @@ def mounted(path, kind, folder):
     try:
         yield folder
     finally:
-        run("umount", folder)
+        unmount(folder)
+
+
+def unmount(folder):
+    """A process that was just killed may still hold it for a moment."""
+    for _try in range(300):
+        if "busy" not in run("umount", folder, accept=(0, 32)):
+            break
+        time.sleep(0.1)
+    assert not os.path.ismount(folder)

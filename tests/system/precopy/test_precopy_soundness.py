@@ -11,7 +11,8 @@ import stat
 import time
 
 import pytest
-from precopy_disk import CHUNK, Load, MIB, Part, TestDisk, capture, check, differences, extracted, mounted, need, repository_at, restored, run
+from precopy_disk import (CHUNK, MIB, Load, Part, TestDisk, capture, check, differences, extracted, mounted, need, repository_at, restored, run,
+                          unmount)
 from precopy_load import records
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import read_manifest
@@ -87,7 +88,7 @@ def compare(disk, path, reference, committed, work):
         os.unlink(theirs)
 
 
-@pytest.mark.parametrize("name, seed", [(name, seed) for seed, name in enumerate(sorted(PARTS))] + [("ext4", 11), ("xfs", 12), ("ext4", 13), ("xfs", 14)])
+@pytest.mark.parametrize("name, seed", [(name, seed) for seed, name in enumerate(sorted(PARTS))] + [("ext4", 11), ("xfs", 14)])
 def test_what_is_restored_is_what_stood_still(work, monkeypatch, name, seed):
     need("losetup", "sfdisk", PARTS[name].mkfs.split()[0])
     with contextlib.ExitStack() as stack:
@@ -147,7 +148,7 @@ def test_a_device_is_read_past_its_cache(work, kind, mkfs):
         part.folder = os.path.join(work, "mnt")
         os.mkdir(part.folder)
         run("mount", "-t", kind, device, part.folder)
-        stack.callback(run, "umount", part.folder)
+        stack.callback(unmount, part.folder)
         TestDisk._fill(os.path.join(part.folder, "old"))
         disk = type("Disk", (), {"path": path, "parts": [part]})
         load = Load(disk, 5)
