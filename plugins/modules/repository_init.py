@@ -43,6 +43,7 @@ options:
     type: path
 requirements:
   - "cryptography (Python library), unless O(unencrypted=true)"
+  - boto3 (Python library) for V(s3), openstacksdk (Python library) for V(swift)
 seealso:
   - module: agnostic.recovery.repository_info
   - module: agnostic.recovery.image_capture
@@ -55,6 +56,31 @@ EXAMPLES = r"""
       path: /srv/recovery
     passphrase: "{{ dr_passphrase }}"
     capture_credential_file: /root/recovery.capture
+
+- name: Make a repository in a bucket of an S3 server of one's own, and the bucket if need be
+  agnostic.recovery.repository_init:
+    repository:
+      type: s3
+      endpoint_url: https://s3.example.org
+      ca_bundle: /etc/ssl/example-ca.pem
+      bucket: recovery
+      access_key: "{{ vault_dr_access_key }}"
+      secret_key: "{{ vault_dr_secret_key }}"
+      create: true
+    passphrase: "{{ dr_passphrase }}"
+
+- name: Make a repository in OpenStack Swift
+  agnostic.recovery.repository_init:
+    repository:
+      type: swift
+      container: recovery
+      region: RegionOne
+      auth:
+        auth_url: https://keystone.example.org:5000/v3
+        application_credential_id: "{{ vault_dr_credential_id }}"
+        application_credential_secret: "{{ vault_dr_credential_secret }}"
+      auth_type: v3applicationcredential
+    passphrase: "{{ dr_passphrase }}"
 
 - name: Make a repository that a key file opens
   agnostic.recovery.repository_init:
@@ -108,10 +134,10 @@ def main():
         supports_check_mode=True,
     )
     try:
-        changed, repository = ensure_repository(module.params, module.check_mode)
+        changed, repository, warnings = ensure_repository(module.params, module.check_mode)
     except RecoveryError as error:
         module.fail_json(msg=str(error), error_type=type(error).__name__)
-    module.exit_json(changed=changed, repository=repository)
+    module.exit_json(changed=changed, repository=repository, warnings=list(warnings))
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ _MAX_DEFAULT = 8
 _LOOK_SECONDS = 0.2
 
 
-def worker_count(asked: int, chunk_size: int) -> int:
-    """How many threads to use: `asked`, or one more than the processors (0), within the memory limit."""
+def worker_count(asked: int, chunk_size: int, parallel: int = 0) -> int:
+    """How many threads to use: `asked`, or (0) one more than the processors or what the store likes; within the memory limit."""
     bound = max(1, _MEMORY // (_BUFFERS_PER_WORKER * chunk_size))
-    return max(1, min(asked or min(_MAX_DEFAULT, (os.cpu_count() or 1) + 1), bound))
+    return max(1, min(asked or max(parallel, min(_MAX_DEFAULT, (os.cpu_count() or 1) + 1)), bound))
 
 
 def run(items: Iterable, make_worker: Callable[[], Callable], workers: int, cancelled: Callable[[], bool]) -> None:

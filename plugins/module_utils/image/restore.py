@@ -64,7 +64,8 @@ def restore_image(repository: Repository, image_id: str, targets: Dict[str, str]
     try:
         _open_targets(disks, targets, overwrite, opened)
         work = _Restore(repository, manifest, progress)
-        run(work.items(disks, opened), work.make_worker, worker_count(workers, manifest.chunk_size), progress.cancelled)
+        run(work.items(disks, opened), work.make_worker, worker_count(workers, manifest.chunk_size, repository.store.parallel),
+            progress.cancelled)
         for target in opened:
             target.finish()
     except RecoveryError as error:

@@ -70,7 +70,7 @@ def verify(repository: Repository, image_ids_wanted: Optional[Sequence[str]] = N
     ids = tuple(image_ids(repository) if image_ids_wanted is None else image_ids_wanted)
     work = _Verify(repository, level, progress)
     progress.phase("verify", sum(info.size for info in work.read_all(ids)))
-    run(work.items(ids), work.make_worker, worker_count(workers, repository.chunk_size), progress.cancelled)
+    run(work.items(ids), work.make_worker, worker_count(workers, repository.chunk_size, repository.store.parallel), progress.cancelled)
     work.locate(ids)
     return VerifyResult(level, ids, tuple(sorted({problem.image for problem in work.problems})), tuple(sorted(work.problems)),
                         work.chunks, work.bytes, round(time.monotonic() - started, 3))

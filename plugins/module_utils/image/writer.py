@@ -44,7 +44,7 @@ class ImageWriter:
         self._repository = repository
         self._machine_name = machine_name
         self._progress = progress
-        self._workers = worker_count(workers, repository.chunk_size)
+        self._workers = worker_count(workers, repository.chunk_size, repository.store.parallel)
         self._reading = reading
         self._started = time.time()
         self._monotonic = time.monotonic()

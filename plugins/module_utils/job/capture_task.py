@@ -43,7 +43,9 @@ def run_capture(spec, progress):
              for source, used in zip(sources, maps)],
             consistency="filesystem" if frozen else "offline", evidence={"frozen": frozen}, progress=progress,
             workers=spec.get("workers") or 0, reading=Pace(spec.get("read_limit") or 0, progress.cancelled))
-        return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings)}
+        warnings += image.warnings
+        warnings += repository.store.notes
+        return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings}
 
 
 @contextmanager

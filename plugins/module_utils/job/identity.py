@@ -13,16 +13,13 @@ import json
 import os
 import re
 
-
-def repository_name(location):
-    """A repository's location as a line of text: "directory:/srv/recovery"."""
-    return "{0}:{1}".format(location.get("type", "directory"), location.get("path", ""))
+from ..repository.open import repository_name
 
 
 def with_host_paths(spec):
     """The specification with absolute paths of this host: "~" is the home of the user that runs the job."""
     changed = _host_path(spec, "key_file")
-    changed["repository"] = _host_path(spec["repository"], "path")
+    changed["repository"] = _host_path(_host_path(spec["repository"], "path"), "ca_bundle")
     if spec.get("disks"):
         changed["disks"] = [_host_path(disk, "path") for disk in spec["disks"]]
     return changed
@@ -44,7 +41,7 @@ def job_id(spec):
         "kind": spec["kind"],
         "check": bool(spec.get("check")),
         "machine": spec.get("machine") or "",
-        "repository": spec["repository"],
+        "repository": repository_name(spec["repository"]),
         "image": spec.get("image") or "",
         "disks": sorted([disk["name"], disk["path"]] for disk in spec.get("disks") or ()),
     }

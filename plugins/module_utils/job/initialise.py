@@ -19,17 +19,17 @@ _ROOT = "repository.json"      # docs/format.md: where this object is, there is 
 
 
 def ensure_repository(options, check):
-    """See that there is a repository which the key that `options` name opens; returns (changed, description).
+    """See that there is a repository which the key that `options` name opens; returns (changed, description, warnings).
 
     `options` are those of the module repository_init. With `check` nothing is written. Raises RepositoryError, KeyAccessError.
     """
     _refuse_contradiction(options)
     with open_store(options["repository"]) as store:
-        made = not _is_there(store, options["repository"])
+        made = not (store.examine() and store.size(_ROOT) is not None)
         if made:
             info = _make(store, options, check)
             if check:
-                return True, describe(info)
+                return True, describe(info), ()
         else:
             info = read_info(store)
             _refuse_difference(info, options, store.label)
@@ -38,7 +38,7 @@ def ensure_repository(options, check):
         if options["capture_credential_file"]:
             credential = export_capture_credential(repository).encode("ascii") + b"\n"
             written = _ensure_private_file(options["capture_credential_file"], credential, check)
-        return made or written, describe(info)
+        return made or written, describe(info), tuple(store.notes)
 
 
 def describe_repository(options):
@@ -53,16 +53,6 @@ def describe_repository(options):
 
 def describe(info):
     return {name: getattr(info, name) for name in ("id", "chunk_size", "encrypted", "created", "format_version")}
-
-
-def _is_there(store, location):
-    """True where there is a repository. Raises RepositoryError where something else is, or the place cannot be reached."""
-    if not os.path.isdir(location["path"]):
-        return False
-    if store.size(_ROOT) is not None:
-        return True
-    store.create()      # changes nothing in a folder that exists, but refuses one that holds other things
-    return False
 
 
 def _make(store, options, check):

@@ -7,12 +7,42 @@
 Their documentation is the doc fragment `repository`.
 """
 
+_SWIFT_AUTH_SPEC = dict(
+    {name: {"type": "str"} for name in (
+        "auth_url", "username", "user_id", "user_domain_name", "user_domain_id", "project_name", "project_id", "project_domain_name",
+        "project_domain_id", "application_credential_id", "application_credential_name")},
+    password={"type": "str", "no_log": True},
+    application_credential_secret={"type": "str", "no_log": True},
+)
 REPOSITORY_SPEC = {
     "repository": {
         "type": "dict", "required": True,
+        "required_if": [("type", "directory", ("path",)), ("type", "s3", ("bucket",)), ("type", "swift", ("container",))],
+        "required_together": [("access_key", "secret_key")],
         "options": {
-            "type": {"type": "str", "choices": ["directory"], "default": "directory"},
-            "path": {"type": "path", "required": True},
+            "type": {"type": "str", "choices": ["directory", "s3", "swift"], "default": "directory"},
+            "path": {"type": "path"},
+            # S3
+            "bucket": {"type": "str"},
+            "endpoint_url": {"type": "str"},
+            "addressing_style": {"type": "str", "choices": ["auto", "path", "virtual"], "default": "auto"},
+            "access_key": {"type": "str", "no_log": False},
+            "secret_key": {"type": "str", "no_log": True},
+            "session_token": {"type": "str", "no_log": True},
+            # Swift
+            "container": {"type": "str"},
+            "cloud": {"type": "str"},
+            "auth": {"type": "dict", "options": _SWIFT_AUTH_SPEC},
+            "auth_type": {"type": "str"},
+            "interface": {"type": "str", "choices": ["public", "internal", "admin"], "default": "public"},
+            # both
+            "prefix": {"type": "str"},
+            "region": {"type": "str"},
+            "ca_bundle": {"type": "path"},
+            "create": {"type": "bool", "default": False},
+            "connect_timeout": {"type": "float", "default": 10.0},
+            "read_timeout": {"type": "float", "default": 60.0},
+            "retry_seconds": {"type": "float", "default": 300.0},
         },
     },
 }

@@ -4,18 +4,26 @@
 
 """Keeps what must not be seen out of texts."""
 
-SECRET_OPTIONS = ("passphrase", "capture_credential")
+SECRET_OPTIONS = ("passphrase", "capture_credential", "secret_key", "session_token", "password", "application_credential_secret")
 HIDDEN = "********"
 
 
 class Scrubber:
-    """Replaces the secrets of a specification wherever they stand in a text."""
+    """Replaces the secrets of a specification, those of its parts included, wherever they stand in a text."""
 
     def __init__(self, spec):
-        values = [spec.get(name) for name in SECRET_OPTIONS]
-        self._secrets = sorted((str(value) for value in values if value), key=len, reverse=True)
+        self._secrets = sorted(set(_secrets(spec)), key=len, reverse=True)
 
     def __call__(self, text):
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return text
+
+
+def _secrets(options):
+    for name, value in options.items():
+        if isinstance(value, dict):
+            for secret in _secrets(value):
+                yield secret
+        elif name in SECRET_OPTIONS and value:
+            yield str(value)

@@ -53,15 +53,25 @@ class DirectoryStore(ObjectStore):
 
     # -- the place --------------------------------------------------------------------------------------------------------
 
-    def create(self) -> None:
+    def examine(self) -> bool:
         try:
-            os.makedirs(self.path, exist_ok=True)
-            found = set(os.listdir(self.path)) - _LEFTOVERS
+            found = set(os.listdir(self.path))
+        except FileNotFoundError:
+            return False
         except OSError as error:
-            raise self._error(error, "cannot be created") from error
-        if found - {"repository.json"}:
-            raise RepositoryError(f"The directory {self.path} holds other files ({', '.join(sorted(found)[:3])}); "
+            raise self._error(error, "cannot be read") from error
+        foreign = sorted(found - _LEFTOVERS)
+        if foreign and "repository.json" not in found:
+            raise RepositoryError(f"The directory {self.path} holds other files ({', '.join(foreign[:3])}); "
                                   "give an empty or new one for a repository.")
+        return True
+
+    def create(self) -> None:
+        if not self.examine():
+            try:
+                os.makedirs(self.path, exist_ok=True)
+            except OSError as error:
+                raise self._error(error, "cannot be created") from error
         self._open_root()
         self._sync_directory(os.path.dirname(self.path) or "/")
 
@@ -300,18 +310,19 @@ class DirectoryStore(ObjectStore):
         path = prefix.rstrip("/")
         try:
             with os.scandir(os.path.join(self.path, path)) as entries:
-                found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+                # With their slash, so that the names below come in the order of whole names: "a-b/c" before "a/b".
+                found = sorted(entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries)
         except FileNotFoundError:
             return
         except OSError as error:
             raise self._error(error, "cannot be listed") from error
-        for name, is_directory in found:
-            if not prefix and name in ("tmp", "lost+found"):
+        for name in found:
+            if not prefix and name in ("tmp/", "lost+found/"):
                 continue
-            if not is_directory:
+            if not name.endswith("/"):
                 yield prefix + name
             else:
-                yield from self.list(prefix + name + "/")
+                yield from self.list(prefix + name)
 
     def _open_object(self, name: str) -> Optional[int]:
         """A descriptor of the object's file, or None when there is none."""

@@ -208,8 +208,8 @@ def _encode_root(root: dict) -> bytes:
 def _read_root(store: ObjectStore) -> dict:
     peek = store.peek(_ROOT, _MAX_ROOT_SIZE)
     if peek is None:
-        raise RepositoryError(f"There is no repository at {store.label}: it holds no {_ROOT}. Check the path and that its "
-                              "file system is mounted; repository_init makes a new one.")
+        raise RepositoryError(f"There is no repository at {store.label}: it holds no {_ROOT}. Check the location, and "
+                              "of a directory that its file system is mounted; repository_init makes a new one.")
     damaged = DamagedObjectError(f"{_ROOT} of the repository at {store.label} is damaged; put back a copy of it (it never changes).")
     try:
         root = json.loads(peek.head.decode("ascii"))

@@ -29,9 +29,15 @@ class ObjectStore:
     """What every store offers. `label` names the place in messages."""
 
     label = ""
+    parallel = 0         # requests in flight that make good use of the store; 0: no more than keep the processors busy
+    notes = ()           # what the operator should know about the place; may grow while the store is used
+
+    def examine(self) -> bool:
+        """Whether there is such a place. Refuses one that holds something other than a repository or the beginning of one."""
+        raise NotImplementedError
 
     def create(self) -> None:
-        """Make an empty place ready for a new repository. Refuses a place that holds something else."""
+        """Make the place ready for a new repository, after `examine`."""
         raise NotImplementedError
 
     def put(self, name: str, data) -> None:
@@ -43,7 +49,11 @@ class ObjectStore:
         raise NotImplementedError
 
     def put_new(self, name: str, data) -> bool:
-        """Store `data` only if nothing has that name: True, and durable on return. False: the name is taken."""
+        """Store `data` only if nothing has that name: True, and durable on return. False: the name is taken.
+
+        `data` must hold something that no other writer would store, such as a random id: by it a store over the network tells its own
+        object, whose confirmation was lost, from another's.
+        """
         raise NotImplementedError
 
     def get(self, name: str, offset: int = 0, length: Optional[int] = None) -> bytes:
