@@ -145,17 +145,20 @@ class PageStore:
     def load(self, page_id: bytes, count: int) -> Page:
         """The page, of `count` entries. Raises DamagedObjectError when it is missing or not what its name says."""
         name = page_name(page_id)
-        sealed = self._repository.store.get(name)
+        page = self.open(page_id, self._repository.store.get(name))
+        if page.count != count:
+            raise DamagedObjectError(f"The index page {name} is damaged: it has a wrong number of entries.")
+        return page
+
+    def open(self, page_id: bytes, sealed: bytes) -> Page:
+        """A stored page, checked. Raises DamagedObjectError."""
         try:
             data = bytes(self._opener.open(page_id, sealed, self._key_of))
             if self._repository.page_ids.of(data) != page_id:
                 raise EnvelopeError("its content is not what its name says")
-            page = Page(data)
-            if page.count != count:
-                raise EnvelopeError("it has a wrong number of entries")
-            return page
+            return Page(data)
         except ValueError as error:
-            raise DamagedObjectError(f"The index page {name} is damaged: {error}.") from error
+            raise DamagedObjectError(f"The index page {page_name(page_id)} is damaged: {error}.") from error
 
     def _key_of(self, key_id: bytes) -> bytes:
         if key_id != NO_KEY_ID:

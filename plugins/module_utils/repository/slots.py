@@ -23,7 +23,7 @@ from .store import ObjectStore
 
 PREFIX = "keys/slots/"
 _VERSION = 1
-_MAX_SLOT_SIZE = 64 << 10
+MAX_SLOT_SIZE = 64 << 10
 _MIN_KEY_FILE = 32                       # bytes
 
 # RFC 7914 and OWASP's password storage advice: 128 MiB and about half a second. FIPS mode refuses scrypt; then PBKDF2.
@@ -126,7 +126,7 @@ def _open(fields: dict, key) -> Optional[Secrets]:
 def _read(store: ObjectStore, name: str) -> dict:
     data = store.get(name)
     try:
-        if len(data) > _MAX_SLOT_SIZE:
+        if len(data) > MAX_SLOT_SIZE:
             raise ValueError("too large")
         fields = json.loads(data.decode("ascii"))
         if not isinstance(fields, dict) or fields.pop("checksum", "") != _checksum(fields):
