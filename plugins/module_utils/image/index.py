@@ -28,8 +28,10 @@ MAX_ENTRIES_PER_PAGE = 4096
 MAX_PACKS = 4096
 MAX_PAGE_SIZE = 1 << 20
 
-_HEADER = struct.Struct(">BxHI")                 # version, packs, entries
+_HEADER = struct.Struct(">BxHHH")                # version, packs, generation, entries
 _ENTRY = struct.Struct(">BBHIQI32s")             # state, locator kind, reserved, number, offset, length, chunk id
+_GENERATION = struct.Struct(">H")
+_GENERATION_AT = 4
 _VERSION = 1
 _NO_ID = bytes(32)
 
@@ -52,7 +54,11 @@ class PageBuilder:
             self._data = bytearray(base.data())
             return
         self._data = bytearray(_HEADER.size + count * _ENTRY.size)
-        _HEADER.pack_into(self._data, 0, _VERSION, 0, count)
+        _HEADER.pack_into(self._data, 0, _VERSION, 0, 0, count)
+
+    def set_generation(self, generation: int) -> None:
+        """A number that only makes the page's id another one: for a page whose name was given up."""
+        _GENERATION.pack_into(self._data, _GENERATION_AT, generation)
 
     def set_unallocated(self, index: int) -> None:
         _ENTRY.pack_into(self._data, _HEADER.size + index * _ENTRY.size, UNALLOCATED, 0, 0, 0, 0, 0, _NO_ID)
@@ -74,7 +80,7 @@ class Page:
         """Raises ValueError in words that follow "is damaged: "."""
         if len(data) < _HEADER.size:
             raise ValueError("it is cut short")
-        version, packs, self.count = _HEADER.unpack_from(data)
+        version, packs, self.generation, self.count = _HEADER.unpack_from(data)
         if version != _VERSION or data[1]:
             raise ValueError(f"it is an index page of version {version}, which this version does not know")
         self._entries = _HEADER.size + 32 * packs
@@ -100,7 +106,7 @@ class Page:
         end = self._entries + (index + 1) * _ENTRY.size
         return self._data[end - 32:end]
 
-    def generation(self, index: int) -> Optional[int]:
+    def chunk_generation(self, index: int) -> Optional[int]:
         """The generation of a chunk that is an object of its own, else None."""
         state, kind, _reserved, number, _offset, _length, _id = _ENTRY.unpack_from(self._data, self._entries + index * _ENTRY.size)
         return number if state == STORED and kind == OWN_OBJECT else None

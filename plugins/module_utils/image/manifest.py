@@ -127,15 +127,14 @@ def _folder(machine: str) -> str:
     return PREFIX + (f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted) + "/"
 
 
-def write_manifest(repository: Repository, manifest: Manifest) -> bool:
-    """Commit: durable on return. False: there is an image of that id."""
+def seal_manifest(repository: Repository, manifest: Manifest) -> bytes:
+    """The manifest as it is stored. Raises RepositoryError when it is too large."""
     plain = _encode(manifest)
     if len(plain) > MAX_MANIFEST_SIZE:
         raise RepositoryError(f"The manifest would be larger ({len(plain)} bytes) than a reader accepts. "
                               "Use a repository with larger chunks.")
     sealer = Sealer(MANIFEST, repository, repository.manifest_key, NO_KEY_ID, Zlib())
-    image_id = manifest.info.id
-    return repository.store.put_new(object_name(image_id), sealer.seal(image_id.encode("utf-8"), plain))
+    return bytes(sealer.seal(manifest.info.id.encode("utf-8"), plain))
 
 
 def read_manifest(repository: Repository, image_id: str) -> Manifest:
@@ -195,6 +194,9 @@ def list_images(repository: Repository, machine: Optional[str] = None, damaged: 
             if damaged is None:
                 raise
             damaged.append(str(error))
+        except RepositoryError:
+            if repository.store.size(object_name(image_id)) is not None:
+                raise            # else it was pruned in this moment
     return found
 
 

@@ -17,7 +17,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.image import ind
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import capture as capture_module
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import writer as writer_module
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import (
-    list_images, merkle_root, object_name, read_manifest, write_manifest)
+    list_images, merkle_root, object_name, read_manifest, seal_manifest)
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import CancelledError, NoProgress
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.restore import restore_image
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.verify import verify
@@ -300,7 +300,7 @@ def test_chunks_in_packs_are_restored_verified_and_compared_with(capture, restor
     info = manifest.info._replace(id="shop/20261122T010203Z-00000001")
     packed = manifest._replace(info=info, disks=(manifest.disks[0]._replace(pages=page_id),),
                                root=merkle_root([("sda", info.size, page_id)]))
-    assert write_manifest(repository, packed)
+    assert repository.store.put_new(object_name(packed.info.id), seal_manifest(repository, packed))
     repository.store.flush()
     assert restored(info) == [disk.content]
     for level in ("structure", "full"):
