@@ -76,10 +76,14 @@ class ChunkReader:
             head, size = peek
         else:
             head, size = store.get(location.name, location.offset, min(HEADER_SIZE, location.length)), location.length
+        return self.check_header(location.name, head, size, length)
+
+    def check_header(self, name: str, head: bytes, size: int, length: int) -> bytes:
+        """As `check`, of a stored chunk of `size` bytes of which `head` is at least the header."""
         try:
             header = read_header(CHUNK, head, size, self._repository.suite, self._repository.chunk_size)
             if header.length != length:
                 raise EnvelopeError("it holds a chunk of another length")
             return header.key_id
         except EnvelopeError as error:
-            raise DamagedObjectError(f"The object {location.name} is damaged: {error}.") from error
+            raise DamagedObjectError(f"The object {name} is damaged: {error}.") from error

@@ -97,7 +97,8 @@ def test_an_unchanged_disk_stores_nothing_more(capture, repository, memory_disk)
     before = sorted(repository.store.list(""))
     second = capture(disk)
     assert (second.stored_new, second.stored_new_objects, second.parent) == (0, 0, first.id)
-    assert set(repository.store.list("")) - set(before) == {object_name(second.id)}
+    new = {name for name in set(repository.store.list("")) - set(before) if not name.startswith("sessions/")}
+    assert new == {object_name(second.id)}
 
 
 def test_an_incremental_stores_only_the_changed_chunk_and_its_page(capture, restored, repository, memory_disk):

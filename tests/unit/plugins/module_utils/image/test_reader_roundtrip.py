@@ -16,7 +16,7 @@ pytest.importorskip("zstandard")
 
 from hypothesis import HealthCheck, given, settings, strategies as st  # noqa: E402
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.image import capture, codec  # noqa: E402
+from ansible_collections.agnostic.recovery.plugins.module_utils.image import passes, codec  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.exporting import export_image  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.directory import DirectoryStore  # noqa: E402
@@ -43,7 +43,7 @@ def test_the_reader_restores_what_was_captured(memory_disk, zia_reader, disks, e
     with tempfile.TemporaryDirectory() as folder:
         place = os.path.join(folder, "repository")
         captured = [memory_disk("disk/%d" % number, content, clip(used, len(content))) for number, (content, used) in enumerate(disks)]
-        with DirectoryStore(place) as store, mock.patch.object(capture, "new_compressor", compressor):
+        with DirectoryStore(place) as store, mock.patch.object(passes, "new_compressor", compressor):
             key = KeyFile(KEY) if encrypted else NoKey()
             init_repository(store, key, chunk_size=4096, encrypted=encrypted)
             repository = open_repository(store, key)
