@@ -20,6 +20,8 @@ def with_host_paths(spec):
     """The specification with absolute paths of this host: "~" is the home of the user that runs the job."""
     changed = _host_path(spec, "key_file")
     changed["repository"] = _host_path(_host_path(spec["repository"], "path"), "ca_bundle")
+    if spec.get("target"):
+        changed["target"] = _host_path(_host_path(spec["target"], "path"), "ca_bundle")
     if spec.get("disks"):
         changed["disks"] = [_host_path(disk, "path") for disk in spec["disks"]]
     return changed
@@ -48,6 +50,11 @@ def job_id(spec):
     if spec["kind"] == "verify":
         identity["images"] = sorted(spec.get("images") or ())
         identity["level"] = spec.get("level") or ""
+    if spec["kind"] == "prune":
+        identity["what"] = [sorted(spec.get("images") or ()), sorted((spec.get("keep") or {}).items()), sorted(spec.get("protect") or ())]
+    if spec["kind"] == "replicate":
+        identity["target"] = repository_name(spec["target"])
+        identity["images"] = sorted(spec.get("images") or ())
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode("utf-8")).hexdigest()[:16]
     machine = re.sub("[^A-Za-z0-9]+", "-", identity["machine"]).strip("-")[:32]
     return "-".join(word for word in (spec["kind"], machine, digest) if word)
@@ -61,6 +68,10 @@ def resources(spec):
         return ["capture of machine '{0}' into {1}".format(spec["machine"], repository_name(spec["repository"]))]
     if spec["kind"] == "restore":
         return ["write to {0}".format(os.path.realpath(disk["path"])) for disk in spec["disks"]]
+    if spec["kind"] == "prune":
+        return ["prune of {0}".format(repository_name(spec["repository"]))]
+    if spec["kind"] == "replicate":
+        return ["replication into {0}".format(repository_name(spec["target"]))]
     return []
 
 
