@@ -5,7 +5,7 @@
 # Every target does its own set-up on a Debian machine, as root.
 
 SHELL := /bin/bash
-.PHONY: help drill drill-control test lint sanity sanity-all units system e2e bench clean
+.PHONY: help drill drill-control test lint sanity sanity-all units system e2e bench chaos scale clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,6 +39,12 @@ e2e: ## one real drill, asserted
 
 bench: ## capture and restore beside restic, borg, partclone, qemu-img
 	@tests/tools/bench
+
+chaos: ## kill -9 of capture, prune and replicate running together, 100 rounds
+	@tests/tools/chaos
+
+scale: ## list, prune and verify a repository of 10,000 images and 5 million chunks
+	@tests/tools/scale
 
 clean: ## remove everything cached outside the checkout
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/agnostic.recovery"
