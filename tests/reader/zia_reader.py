@@ -457,11 +457,10 @@ def decompress(packed, codec, length):
             stream = zlib.decompressobj()
             plain = stream.decompress(packed, length + 1)
             return plain if stream.eof and not stream.unused_data else None
-        if zstandard.frame_content_size(packed) != length or zstandard.get_frame_parameters(packed).window_size > 8 * MIB:
+        frame = zstandard.get_frame_parameters(packed)
+        if frame.content_size != length or frame.window_size > 8 * MIB:
             return None
-        stream = zstandard.ZstdDecompressor().decompressobj()
-        plain = stream.decompress(packed)
-        return plain if stream.eof and not stream.unused_data else None
+        return zstandard.ZstdDecompressor().decompress(packed)
     except (zlib.error, zstandard.ZstdError):
         return None
 
