@@ -87,6 +87,12 @@ def import_image(store: ObjectStore, is_repository: bool, key: Key, file: Binary
     return ImportResult(manifest.info, True, not is_repository, work.stored, work.stored_objects, round(time.monotonic() - started, 3))
 
 
+def read_identity(file: BinaryIO, label: str) -> Tuple[str, str]:
+    """(repository id, image id) of a ZIA file, from its head. Raises RepositoryError: it is none; SourceError: it cannot be read."""
+    head, _objects = _read_head(read_container(file, label), label)
+    return read_info(head).id, head.image_id
+
+
 class _Head(ObjectStore):
     """The first objects of a ZIA file as a store that can be read: root object, key slots, manifest."""
 

@@ -9,10 +9,12 @@ returns plain data. With `check` in the specification nothing is written.
 """
 
 from .capture_task import run_capture
+from .export_task import run_export
+from .import_task import run_import
 from .restore_task import run_restore
 from .verify_task import run_verify
 
-TASKS = {"capture": run_capture, "restore": run_restore, "verify": run_verify}
+TASKS = {"capture": run_capture, "export": run_export, "import": run_import, "restore": run_restore, "verify": run_verify}
 
 
 def run(spec, progress):
