@@ -5,7 +5,7 @@
 # Every target does its own set-up on a Debian machine, as root.
 
 SHELL := /bin/bash
-.PHONY: help drill drill-control test lint sanity sanity-all units system e2e bench chaos scale clean
+.PHONY: help drill drill-control test lint sanity sanity-all units system e2e bench chaos scale fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ system: ## tests on real disks, file systems, guests
 
 e2e: ## one real drill, asserted
 	@tests/tools/e2e
+
+fuzz: ## a minute for each reader of what comes from outside; FUZZ_SECONDS sets another time
+	@tests/tools/fuzz
 
 bench: ## capture and restore beside restic, borg, partclone, qemu-img
 	@tests/tools/bench

@@ -17,7 +17,7 @@ from ..errors import DamagedObjectError, RepositoryError, SourceError
 from ..repository.datakey import PREFIX as DATA_KEYS
 from ..repository.repository import MAX_CHUNK_SIZE, ROOT
 from ..repository.slots import PREFIX as SLOTS
-from ..repository.store import check_name
+from ..repository.store import MAX_OBJECT_SIZE, check_name
 from .envelope import OVERHEAD
 from .index import MAX_PAGE_SIZE
 from .manifest import MAX_MANIFEST_SIZE, PREFIX as IMAGES
@@ -108,8 +108,8 @@ class _Reader:
             raise self.damaged("a name in it is none of a repository's")
         if header != _header(name, size):
             raise self.damaged("a header in it is not valid")
-        if size > max([limit for prefix, limit in _LIMITS if name.startswith(prefix)] or [0]):
-            raise self.damaged(f"the object {name} in it is larger than such an object can be, or of no kind that it may hold")
+        if size > max([limit for prefix, limit in _LIMITS if name.startswith(prefix)] or [MAX_OBJECT_SIZE]):
+            raise self.damaged(f"the object {name} in it is larger than such an object can be")
         data = self.take(size)
         if any(self.take(-size % _BLOCK)):
             raise self.damaged("what fills up a block is not zero")

@@ -32,6 +32,7 @@ from .reading import ChunkReader, disk_pages
 _CHUNK_NAME = re.compile(r"chunks/[0-9a-f]{2}/([0-9a-f]{64})(?:\.([1-9][0-9]{0,9}))?\Z")
 _PAGE_NAME = re.compile(r"index/[0-9a-f]{2}/([0-9a-f]{64})\Z")
 _KEY_NAME = re.compile(re.escape(datakey.PREFIX) + r"([0-9a-f]{64})\Z")
+_KNOWN = (ROOT, "keys", "images", "index", "chunks", "packs")     # other objects are ignored
 _MAX_HEAD_OBJECTS = 1000         # key slots of a repository
 
 
@@ -84,6 +85,12 @@ def import_image(store: ObjectStore, is_repository: bool, key: Key, file: Binary
     store.flush()
     store.put_new(head.manifest_name, head.objects[head.manifest_name])
     return ImportResult(manifest.info, True, not is_repository, work.stored, work.stored_objects, round(time.monotonic() - started, 3))
+
+
+def read_identity(file: BinaryIO, label: str) -> Tuple[str, str]:
+    """(repository id, image id) of a ZIA file, from its head. Raises RepositoryError: it is none; SourceError: it cannot be read."""
+    head, _objects = _read_head(read_container(file, label), label)
+    return read_info(head).id, head.image_id
 
 
 class _Head(ObjectStore):
@@ -165,7 +172,8 @@ class _Import:
             elif key and self._repository.secrets is not None:
                 self._take_data_key(name, data, bytes.fromhex(key.group(1)))
                 continue
-            raise DamagedObjectError(f"The file {self._label} is damaged: it must not hold an object {name} there.")
+            if name.partition("/")[0] in _KNOWN:
+                raise DamagedObjectError(f"The file {self._label} is damaged: it must not hold an object {name} there.")
 
     def make_worker(self):
         reader = ChunkReader(self._repository)

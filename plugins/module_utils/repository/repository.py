@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import threading
 import time
 from typing import Dict, NamedTuple, Optional
@@ -214,7 +215,7 @@ def _read_root(store: ObjectStore) -> dict:
     try:
         root = json.loads(peek.head.decode("ascii"))
         version = root["format_version"]
-        if root["kind"] != "agnostic.recovery repository" or not isinstance(version, int):
+        if root["kind"] != "agnostic.recovery repository" or type(version) is not int or version < 1:
             raise damaged
     except (ValueError, KeyError, TypeError, RecursionError):
         raise damaged
@@ -224,11 +225,18 @@ def _read_root(store: ObjectStore) -> dict:
     checksum = root.pop("checksum", None)
     if checksum is None or _encode_root(root) != peek.head:
         raise damaged
-    if root.get("suite") not in _SUITES or not isinstance(root.get("chunk_size"), int) or len(str(root.get("id"))) != 32:
-        raise damaged
-    if not MIN_CHUNK_SIZE <= root["chunk_size"] <= MAX_CHUNK_SIZE:
+    if not _is_valid(root):
         raise damaged
     return root
+
+
+def _is_valid(root: dict) -> bool:
+    texts = [root.get(name) for name in ("suite", "id", "public_key", "created")]
+    size = root.get("chunk_size")
+    if not all(isinstance(text, str) for text in texts) or type(size) is not int:
+        return False
+    return bool(root["suite"] in _SUITES and re.match(r"[0-9a-f]{32}\Z", root["id"])
+                and MIN_CHUNK_SIZE <= size <= MAX_CHUNK_SIZE and not size & (size - 1))
 
 
 def _root_mac(root: dict, secrets: Secrets) -> str:
