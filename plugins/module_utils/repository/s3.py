@@ -50,9 +50,8 @@ class S3Client(RemoteClient):
         self._bucket = place.bucket
         if place.ca_bundle and not os.path.isfile(place.ca_bundle):
             raise RepositoryError(f"There is no file {place.ca_bundle} with the certificate authority of {label}.")
-        self._plain = _sdk_client(place, label)
         # boto3 has no parameter IfNoneMatch before 1.35: a client of its own adds the header.
-        self._guarded = _sdk_client(place, label)
+        self._plain, self._guarded = _sdk_clients(place, label)
         self._guarded.meta.events.register("before-call.s3.PutObject", _add_if_none_match)
 
     def make(self) -> None:
@@ -138,7 +137,8 @@ class S3Client(RemoteClient):
                 client.close()
 
 
-def _sdk_client(place: S3Place, label: str):
+def _sdk_clients(place: S3Place, label: str) -> list:
+    """Two equal clients of boto3."""
     try:
         import boto3
         from botocore.config import Config
@@ -160,8 +160,8 @@ def _sdk_client(place: S3Place, label: str):
         session = boto3.session.Session(
             aws_access_key_id=place.access_key or None, aws_secret_access_key=place.secret_key or None,
             aws_session_token=place.session_token or None, region_name=place.region or None)
-        return session.client("s3", endpoint_url=place.endpoint_url or None, verify=place.ca_bundle or None, config=config,
-                              region_name=place.region or session.region_name or "us-east-1")
+        return [session.client("s3", endpoint_url=place.endpoint_url or None, verify=place.ca_bundle or None, config=config,
+                               region_name=session.region_name or "us-east-1") for _unused in range(2)]
     except Exception as error:           # pylint: disable=broad-except
         raise translate(error, label, "open")
 
