@@ -21,6 +21,6 @@ def capture_image(repository: Repository, machine_name: str, machine: dict, disk
     case there is no image, and what was stored so far is found again by the next capture.
     """
     check_manifest_data(consistency, machine, evidence)
-    writer = ImageWriter(repository, machine_name, progress, workers, reading)
-    writer.first_pass(disks)
+    writer = ImageWriter(repository, machine_name, progress, workers)
+    writer.first_pass(disks, reading)
     return writer.commit(machine, consistency, evidence)

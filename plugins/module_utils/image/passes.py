@@ -39,13 +39,13 @@ class PassDisk(NamedTuple):
 class _PageWork:
     """One page on its way: its entries, and how many chunks are still to come."""
 
-    def __init__(self, disk: int, number: int, builder: PageBuilder, base: Optional[Page], known: Optional[Page], known_id: bytes):
+    def __init__(self, disk: int, number: int, builder: PageBuilder, base: Optional[Page], stored_id: bytes, known: Sequence[Page]):
         self.disk = disk
         self.number = number
         self.builder = builder
         self.base = base
-        self.known = known
-        self.known_id = known_id
+        self.stored_id = stored_id       # id of the first of the pages to compare with, which need not be stored again
+        self.known = known               # pages to compare with
         self.left = 0
 
 
@@ -120,20 +120,17 @@ class Pass:
                         yield _Item(page, entry, offset, min(size, item.disk.size - offset))
 
     def _open_page(self, disk: int, number: int, count: int) -> _PageWork:
-        base_ids, known_ids = self.disks[disk].base, self.disks[disk].known
-        if base_ids:
-            base_id = base_ids[32 * number:32 * number + 32]
-            base = self._page_store.load(base_id, count)
-            return _PageWork(disk, number, PageBuilder(count, base), base, base, base_id)
-        known, known_id = None, known_ids[32 * number:32 * number + 32]
-        if known_id:
+        base_id, known_id = (ids[32 * number:32 * number + 32] for ids in (self.disks[disk].base, self.disks[disk].known))
+        base = self._page_store.load(base_id, count) if base_id else None
+        known = [base] if base else []
+        if known_id and known_id != base_id:
             try:
-                known = self._page_store.load(known_id, count)
+                known.append(self._page_store.load(known_id, count))
             except DamagedObjectError as error:
                 known_id = b""
                 self.counts.warnings.append(
                     f"A stretch of disk {self.disks[disk].disk.name} was compared with no earlier image: {error}")
-        return _PageWork(disk, number, PageBuilder(count), None, known, known_id)
+        return _PageWork(disk, number, PageBuilder(count, base), base, base_id or known_id, known)
 
     def _drop(self, page: _PageWork, touched: List[List[int]], last_length: int) -> None:
         """Take the touched entries out of the base: what of them is still used comes in again."""
@@ -181,13 +178,13 @@ class Pass:
             return not item.page.left
 
     def finish_page(self, page: _PageWork, store: PageStore) -> None:
-        if page.known is not None:
-            page.builder.set_generation(page.known.generation)
-        if page.known is None or page.known.data() != page.builder.data() or self.given_up.has_page(page.known_id):
+        if page.known:
+            page.builder.set_generation(page.known[0].generation)
+        if page.known and page.known[0].data() == page.builder.data() and not self.given_up.has_page(page.stored_id):
+            page_id = page.stored_id
+        else:
             page_id, data = self._name_page(page.builder)
             self._count_stored(store.store(page_id, data))
-        else:
-            page_id = page.known_id
         self._set_page(page.disk, page.number, page_id)
         self._session.beat()
 
@@ -239,9 +236,8 @@ class _Worker:
         """Enter a chunk into its page and store it if the repository does not have it; the bytes that this added."""
         page = item.page
         chunk_id = self._repository.chunk_ids.of(data)
-        known = page.known
-        if known is not None and known.state(item.entry) == STORED and known.chunk_id(item.entry) == chunk_id:
-            generation = known.chunk_generation(item.entry)
+        for known in page.known:
+            generation = known.chunk_generation(item.entry) if known.chunk_id(item.entry) == chunk_id else None
             if generation is not None and not self._shared.given_up.has_chunk(chunk_id, generation):
                 page.builder.set_stored(item.entry, chunk_id, generation)
                 return 0

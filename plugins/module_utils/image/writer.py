@@ -42,12 +42,12 @@ class ImageWriter:
     stored so far is found again by the next capture.
     """
 
-    def __init__(self, repository: Repository, machine_name: str, progress, workers: int = 0, reading: Pace = UNLIMITED):
+    def __init__(self, repository: Repository, machine_name: str, progress, workers: int = 0):
         self._repository = repository
         self._machine_name = machine_name
         self._progress = progress
+        self.chunk_size = repository.chunk_size
         self._workers = worker_count(workers, repository.chunk_size, repository.store.parallel)
-        self._reading = reading
         self._started = time.time()
         self._monotonic = time.monotonic()
         self._warnings = []                      # type: List[str]
@@ -76,25 +76,26 @@ class ImageWriter:
             return parent if fits else None
         return None
 
-    def first_pass(self, disks: Sequence[CaptureDisk]) -> None:
-        """Read all that is used."""
+    def first_pass(self, disks: Sequence[CaptureDisk], reading: Pace = UNLIMITED) -> None:
+        """Read all that is used. `reading` keeps the bytes read below a rate."""
         _check(disks)
         self._counts = Counts(len(disks))
-        self._run([PassDisk(disk, known=_same_disk(self._parent, disk)) for disk in disks], sum(disk.ranges.total for disk in disks))
+        self._run([PassDisk(disk, known=_same_disk(self._parent, disk)) for disk in disks], sum(disk.ranges.total for disk in disks),
+                  reading)
 
-    def next_pass(self, states: Sequence[DiskState]) -> None:
+    def next_pass(self, states: Sequence[DiskState], reading: Pace = UNLIMITED) -> None:
         """Read again what may have changed. The disks are those of the first pass, in its order."""
-        self._run([PassDisk(state.disk, pages, _touched(before, state))
-                   for before, state, pages in zip(self._disks, states, self._pages)], self.bytes_to_read(states))
+        self._run([PassDisk(state.disk, pages, _touched(before, state), _same_disk(self._parent, state.disk))
+                   for before, state, pages in zip(self._disks, states, self._pages)], self.bytes_to_read(states), reading)
 
     def bytes_to_read(self, states: Sequence[DiskState]) -> int:
         """How much `next_pass` would read of these disks."""
         return sum(_touched(before, state).align_out(self._repository.chunk_size).intersect(state.disk.ranges).total
                    for before, state in zip(self._disks, states))
 
-    def _run(self, disks: List[PassDisk], total: int) -> None:
+    def _run(self, disks: List[PassDisk], total: int, reading: Pace) -> None:
         json.dumps([item.disk.map for item in disks])     # what no manifest can hold is told now, not after hours
-        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, self._reading, self._session,
+        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, reading, self._session,
                     self._given_up)
         self._progress.phase("capture", total)
         try:

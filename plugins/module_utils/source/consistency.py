@@ -14,7 +14,7 @@
     applications.after_thaw()               called once whatever happened, also when the freeze failed
     pass over snapshots.pieces()            as long as it takes
     snapshots.overflowed()                  a reason: no image
-    snapshots.remove()                      called once whatever happened, also before the thaw when the window failed
+    snapshots.remove()                      called once whatever happened, never while anything is frozen
 
 `NO_SNAPSHOTS` and `NO_APPLICATIONS` do nothing; they show what the parts have to offer.
 """

@@ -15,7 +15,7 @@ import stat
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from ..errors import SourceError
-from ..recovery.syscalls import MountEntry, is_below, mounts
+from ..recovery.syscalls import MountEntry, is_below, mounts, unescape
 from .consistency import Area
 
 SYS_BLOCK = "/sys/dev/block"
@@ -193,6 +193,20 @@ def _backing_files(device: str) -> Iterator[str]:
         if os.path.exists(os.path.join(base, "partition")):
             waiting.append(_read(os.path.realpath(base), "../dev"))
         waiting.extend(_read(path) for path in glob.glob(base + "/slaves/*/dev"))
+
+
+def swap_files() -> Dict[str, Set[int]]:
+    """Inode numbers of the active swap files, by the device of their file system as stat(2) names it."""
+    found = {}                   # type: Dict[str, Set[int]]
+    for line in _read("/proc/swaps").splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 1 and fields[1] == "file":
+            try:
+                status = os.stat(unescape(fields[0]))
+            except OSError:
+                continue         # removed while in use: its blocks belong to no file that could be told from others
+            found.setdefault(device_number(status.st_dev), set()).add(status.st_ino)
+    return found
 
 
 def partition_device(disk: CapturedDisk, start: int, size: int) -> str:
