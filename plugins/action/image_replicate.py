@@ -17,6 +17,7 @@ class ActionModule(EngineJobAction):
         "target": REPOSITORY_SPEC["repository"],
         "machine": {"type": "str"},
         "images": {"type": "list", "elements": "str"},
+        "within_days": {"type": "float", "default": 0.0},
         "limit": {"type": "bytes", "default": 0},
         "workers": {"type": "int", "default": 0},
     }

@@ -39,6 +39,10 @@ options:
     description: Only the images with these ids.
     type: list
     elements: str
+  within_days:
+    description: Only images that began no more than so many days before the machine's newest one; V(0.0) sets no bound.
+    type: float
+    default: 0.0
   limit:
     description: The most that is copied in a second, such as V(50M); V(0) sets no limit.
     type: bytes

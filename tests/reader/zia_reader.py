@@ -368,7 +368,7 @@ class Repository(object):
         plain = self.open_envelope(self.store.read(name), b"ZIAP", page_id, MOST_PAGE, name)
         need(self.page_id(plain) == page_id, "%s is not the page of its name" % name)
         need(len(plain) >= 8, "%s is too short" % name)
-        version, zero, packs, entries = struct.unpack(">BBHI", plain[:8])
+        version, zero, packs, _generation, entries = struct.unpack(">BBHHH", plain[:8])
         need(version == 1, "%s has page version %d" % (name, version))
         need(zero == 0 and packs <= 4096 and entries == count and len(plain) == 8 + 32 * packs + 52 * entries, "%s has a wrong length" % name)
         table = [plain[8 + 32 * number:40 + 32 * number] for number in range(packs)]

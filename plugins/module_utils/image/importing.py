@@ -19,8 +19,10 @@ from ..repository import datakey
 from ..repository.crypto import AuthenticationError
 from ..repository.keys import Key
 from ..repository.repository import ROOT, Repository, open_repository, read_info
+from ..repository.sessions import Session
 from ..repository.slots import PREFIX as SLOTS
 from ..repository.store import ObjectStore, Peek, missing
+from ..repository.tombstones import GivenUp, read_lists
 from .container import read_container
 from .envelope import OVERHEAD
 from .index import STORED, PageStore, chunk_name, page_name
@@ -76,14 +78,19 @@ def import_image(store: ObjectStore, is_repository: bool, key: Key, file: Binary
         return ImportResult(manifest.info, changed, not is_repository, 0, 0, round(time.monotonic() - started, 3))
     if not is_repository:
         repository = _make_repository(store, head, key)
-    progress.phase("import", total)
-    work = _Import(repository, objects, label, progress, reading)
-    count = worker_count(workers, repository.chunk_size)
-    run(work.items(), work.make_worker, count, progress.cancelled)
-    progress.phase("check", sum(disk.size for disk in manifest.info.disks))
-    run(work.needed(manifest), work.make_looker, count, progress.cancelled)
-    store.flush()
-    store.put_new(head.manifest_name, head.objects[head.manifest_name])
+    session = Session(store)                 # before anything is looked at that the image may use
+    try:
+        progress.phase("import", total)
+        work = _Import(repository, objects, label, progress, reading, GivenUp(read_lists(store)))
+        count = worker_count(workers, repository.chunk_size)
+        run(work.items(), work.make_worker, count, progress.cancelled)
+        progress.phase("check", sum(disk.size for disk in manifest.info.disks))
+        run(work.needed(manifest), work.make_looker, count, progress.cancelled)
+        store.flush()
+        session.commit(head.manifest_name, head.objects[head.manifest_name])
+    except BaseException:
+        session.give_up()
+        raise
     return ImportResult(manifest.info, True, not is_repository, work.stored, work.stored_objects, round(time.monotonic() - started, 3))
 
 
@@ -143,8 +150,9 @@ def _make_repository(store: ObjectStore, head: _Head, key: Key) -> Repository:
 class _Import:
     """What the threads of one import share."""
 
-    def __init__(self, repository: Repository, objects: Iterator[Tuple[str, bytes]], label: str, progress, reading: Pace):
+    def __init__(self, repository: Repository, objects: Iterator[Tuple[str, bytes]], label: str, progress, reading: Pace, given_up: GivenUp):
         self._repository = repository
+        self._given_up = given_up
         self._objects = objects
         self._label = label
         self._progress = progress
@@ -162,11 +170,13 @@ class _Import:
             self._reading.spend(len(data))
             chunk, page, key = _CHUNK_NAME.match(name), _PAGE_NAME.match(name), _KEY_NAME.match(name)
             if chunk:
-                chunk_id = bytes.fromhex(chunk.group(1))
-                if name == chunk_name(chunk_id, int(chunk.group(2) or 0)):
+                chunk_id, generation = bytes.fromhex(chunk.group(1)), int(chunk.group(2) or 0)
+                if generation < 1 << 32 and name == chunk_name(chunk_id, generation):
+                    self._check_name(name, self._given_up.has_chunk(chunk_id, generation))
                     yield name, data, chunk_id
                     continue
             elif page and name == page_name(bytes.fromhex(page.group(1))):
+                self._check_name(name, self._given_up.has_page(bytes.fromhex(page.group(1))))
                 self._take_page(name, data, bytes.fromhex(page.group(1)))
                 continue
             elif key and self._repository.secrets is not None:
@@ -174,6 +184,12 @@ class _Import:
                 continue
             if name.partition("/")[0] in _KNOWN:
                 raise DamagedObjectError(f"The file {self._label} is damaged: it must not hold an object {name} there.")
+
+    def _check_name(self, name: str, is_given_up: bool) -> None:
+        if is_given_up:
+            raise RepositoryError(
+                f"The repository at {self._repository.store.label} has pruned the object {name} and does not use that name again. Import the file "
+                "into an empty place, and bring the image from there by image_replicate.")
 
     def make_worker(self):
         reader = ChunkReader(self._repository)

@@ -17,6 +17,8 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.image.exporting 
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.importing import import_image
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import image_ids
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import CancelledError, NoProgress
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.prune import prune
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.replicate import replicate
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.restore import restore_image
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.directory import DirectoryStore
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys import CaptureCredential, KeyFile, NoKey
@@ -65,7 +67,7 @@ def objects_of(place):
             path = os.path.join(folder, name)
             with open(path, "rb") as file:
                 found[os.path.relpath(path, str(place))] = file.read()
-    return {name: data for name, data in found.items() if not name.startswith("tmp/")}
+    return {name: data for name, data in found.items() if not name.startswith(("tmp/", "sessions/"))}
 
 
 def test_into_an_empty_place(repository, image, zia, tmp_path):
@@ -284,3 +286,16 @@ def test_an_image_without_data(repository, capture, memory_disk, tmp_path):
     bring_in(path, tmp_path / "other", key_of(repository))
     with DirectoryStore(str(tmp_path / "other")) as store:
         assert list(image_ids(open_repository(store, key_of(repository)))) == [image.id]
+
+
+def test_what_was_pruned_is_not_imported_under_its_old_names_but_replicated(repository, image, zia, tmp_path):
+    for folder, _folders, names in os.walk(repository.store.path):
+        for name in names:
+            os.utime(os.path.join(folder, name), (0, 0))
+    prune(repository, [image[0].id], NoProgress())
+    with pytest.raises(RepositoryError, match="into an empty place"):
+        bring_in(zia, tmp_path / "repository", key_of(repository), is_repository=True)
+    bring_in(zia, tmp_path / "other", key_of(repository))
+    with DirectoryStore(str(tmp_path / "other")) as other:
+        replicate(open_repository(other, key_of(repository)), repository.store, key_of(repository), NoProgress())
+    assert restored(tmp_path / "repository", key_of(repository), image[0], tmp_path) == {disk.name: disk.expected() for disk in image[1]}
