@@ -5,7 +5,7 @@
 # Every target does its own set-up on a Debian machine, as root.
 
 SHELL := /bin/bash
-.PHONY: help drill drill-control test lint sanity sanity-all units system e2e live chaos bench clean
+.PHONY: help drill drill-control test lint sanity sanity-all units system e2e live chaos scale fuzz bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -40,11 +40,18 @@ e2e: ## one real drill, asserted
 live: ## capture real servers in QEMU while they work, recover them, compare
 	@tests/tools/live tests/live/test_live.py
 
-chaos: ## kill captures at the worst moments
-	@tests/tools/live tests/live/test_chaos.py
+fuzz: ## a minute for each reader of what comes from outside; FUZZ_SECONDS sets another time
+	@tests/tools/fuzz
 
 bench: ## capture and restore beside restic, borg, partclone, qemu-img
 	@tests/tools/bench
+
+chaos: ## kill -9 of capture, prune and replicate running together, 100 rounds; of captures of a real server at the worst moments
+	@tests/tools/chaos
+	@tests/tools/live tests/live/test_chaos.py
+
+scale: ## list, prune and verify a repository of 10,000 images and 5 million chunks
+	@tests/tools/scale
 
 clean: ## remove everything cached outside the checkout
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/agnostic.recovery"

@@ -26,7 +26,7 @@ options:
       - Join the job if it runs already, and take over the result if it ended well within the last hour and nobody was told.
         Each result is handed out once.
       - V(false) makes a running job an error, and never takes over a result.
-      - Two calls are the same job when they agree in kind, machine, repository, image and disks.
+      - Two calls are the same job when they agree in kind, machine, repository, image, disks and file.
     type: bool
     default: true
   poll:

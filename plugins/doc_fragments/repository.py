@@ -172,3 +172,7 @@ options:
         so a source that knows nothing else cannot read any image.
     type: str
 """
+
+    # Where a task has a second place.
+    TARGET = (DOCUMENTATION.replace("  repository:\n    description: The repository, as", "  target:\n    description: The place of the replica, as")
+              .replace("O(repository.", "O(target."))

@@ -28,8 +28,10 @@ MAX_ENTRIES_PER_PAGE = 4096
 MAX_PACKS = 4096
 MAX_PAGE_SIZE = 1 << 20
 
-_HEADER = struct.Struct(">BxHI")                 # version, packs, entries
+_HEADER = struct.Struct(">BxHHH")                # version, packs, generation, entries
 _ENTRY = struct.Struct(">BBHIQI32s")             # state, locator kind, reserved, number, offset, length, chunk id
+_GENERATION = struct.Struct(">H")
+_GENERATION_AT = 4
 _VERSION = 1
 _NO_ID = bytes(32)
 
@@ -52,7 +54,11 @@ class PageBuilder:
             self._data = bytearray(base.data())
             return
         self._data = bytearray(_HEADER.size + count * _ENTRY.size)
-        _HEADER.pack_into(self._data, 0, _VERSION, 0, count)
+        _HEADER.pack_into(self._data, 0, _VERSION, 0, 0, count)
+
+    def set_generation(self, generation: int) -> None:
+        """A number that only makes the page's id another one: for a page whose name was given up."""
+        _GENERATION.pack_into(self._data, _GENERATION_AT, generation)
 
     def set_unallocated(self, index: int) -> None:
         _ENTRY.pack_into(self._data, _HEADER.size + index * _ENTRY.size, UNALLOCATED, 0, 0, 0, 0, 0, _NO_ID)
@@ -74,7 +80,7 @@ class Page:
         """Raises ValueError in words that follow "is damaged: "."""
         if len(data) < _HEADER.size:
             raise ValueError("it is cut short")
-        version, packs, self.count = _HEADER.unpack_from(data)
+        version, packs, self.generation, self.count = _HEADER.unpack_from(data)
         if version != _VERSION or data[1]:
             raise ValueError(f"it is an index page of version {version}, which this version does not know")
         self._entries = _HEADER.size + 32 * packs
@@ -100,7 +106,7 @@ class Page:
         end = self._entries + (index + 1) * _ENTRY.size
         return self._data[end - 32:end]
 
-    def generation(self, index: int) -> Optional[int]:
+    def chunk_generation(self, index: int) -> Optional[int]:
         """The generation of a chunk that is an object of its own, else None."""
         state, kind, _reserved, number, _offset, _length, _id = _ENTRY.unpack_from(self._data, self._entries + index * _ENTRY.size)
         return number if state == STORED and kind == OWN_OBJECT else None
@@ -145,17 +151,20 @@ class PageStore:
     def load(self, page_id: bytes, count: int) -> Page:
         """The page, of `count` entries. Raises DamagedObjectError when it is missing or not what its name says."""
         name = page_name(page_id)
-        sealed = self._repository.store.get(name)
+        page = self.open(page_id, self._repository.store.get(name))
+        if page.count != count:
+            raise DamagedObjectError(f"The index page {name} is damaged: it has a wrong number of entries.")
+        return page
+
+    def open(self, page_id: bytes, sealed: bytes) -> Page:
+        """A stored page, checked. Raises DamagedObjectError."""
         try:
             data = bytes(self._opener.open(page_id, sealed, self._key_of))
             if self._repository.page_ids.of(data) != page_id:
                 raise EnvelopeError("its content is not what its name says")
-            page = Page(data)
-            if page.count != count:
-                raise EnvelopeError("it has a wrong number of entries")
-            return page
+            return Page(data)
         except ValueError as error:
-            raise DamagedObjectError(f"The index page {name} is damaged: {error}.") from error
+            raise DamagedObjectError(f"The index page {page_name(page_id)} is damaged: {error}.") from error
 
     def _key_of(self, key_id: bytes) -> bytes:
         if key_id != NO_KEY_ID:

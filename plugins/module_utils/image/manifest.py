@@ -29,6 +29,7 @@ PREFIX = "images/"
 MAX_MANIFEST_SIZE = 64 << 20
 CONSISTENCIES = ("offline", "crash", "filesystem", "application")
 _MAX_DISK_SIZE = 1 << 62
+_MAX_DISK_NAME = 65535           # bytes of UTF-8
 _FIELD_TYPES = {
     "id": str, "machine": str, "created": str, "consistency": str, "parent": str, "disks": list, "size": int, "used": int,
     "stored_new": int, "stored_new_objects": int, "seconds": (int, float), "warnings": list, "chunk_size": int, "entries_per_page": int,
@@ -122,19 +123,18 @@ def object_name(image_id: str) -> str:
 def _folder(machine: str) -> str:
     if not machine or len(machine.encode("utf-8")) > 80 or any(ord(char) < 32 for char in machine):
         raise RepositoryError(f"{machine!r} cannot be a machine's name: 1 to 80 bytes without control characters.")
-    quoted = quote(machine, safe="")
+    quoted = quote(machine, safe="~")       # before Python 3.7 the tilde was not among what is always safe
     return PREFIX + (f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted) + "/"
 
 
-def write_manifest(repository: Repository, manifest: Manifest) -> bool:
-    """Commit: durable on return. False: there is an image of that id."""
+def seal_manifest(repository: Repository, manifest: Manifest) -> bytes:
+    """The manifest as it is stored. Raises RepositoryError when it is too large."""
     plain = _encode(manifest)
     if len(plain) > MAX_MANIFEST_SIZE:
         raise RepositoryError(f"The manifest would be larger ({len(plain)} bytes) than a reader accepts. "
                               "Use a repository with larger chunks.")
     sealer = Sealer(MANIFEST, repository, repository.manifest_key, NO_KEY_ID, Zlib())
-    image_id = manifest.info.id
-    return repository.store.put_new(object_name(image_id), sealer.seal(image_id.encode("utf-8"), plain))
+    return bytes(sealer.seal(manifest.info.id.encode("utf-8"), plain))
 
 
 def read_manifest(repository: Repository, image_id: str) -> Manifest:
@@ -143,27 +143,42 @@ def read_manifest(repository: Repository, image_id: str) -> Manifest:
     if repository.store.size(name) is None:
         raise RepositoryError(f"There is no image {image_id} in the repository at {repository.store.label}. "
                               + _what_there_is(repository, image_id.rpartition("/")[0]))
-    data = repository.store.get(name)
+    return open_manifest(repository, image_id, repository.store.get(name))
 
+
+def open_manifest(repository: Repository, image_id: str, sealed: bytes) -> Manifest:
+    """A stored manifest, checked. Raises DamagedObjectError."""
     def key_of(key_id):
         if key_id != NO_KEY_ID:
             raise EnvelopeError("it names a key")
         return repository.manifest_key
 
     try:
-        plain = Opener(MANIFEST, repository, MAX_MANIFEST_SIZE).open(image_id.encode("utf-8"), data, key_of)
-        return _decode(bytes(plain), image_id)
+        plain = Opener(MANIFEST, repository, MAX_MANIFEST_SIZE).open(image_id.encode("utf-8"), sealed, key_of)
+        manifest = _decode(bytes(plain), image_id)
+        if manifest.chunk_size != repository.chunk_size:
+            raise ValueError("its chunk size is not that of the repository")
+        return manifest
     except ValueError as error:
-        raise DamagedObjectError(f"The manifest of image {image_id} ({name}) is damaged: {error}. "
+        raise DamagedObjectError(f"The manifest of image {image_id} ({object_name(image_id)}) is damaged: {error}. "
                                  "Other images are not affected.") from error
 
 
 def image_ids(repository: Repository, machine: Optional[str] = None) -> Iterator[str]:
     """Ids of all images, or of one machine's, the oldest first within a machine. Reads names only."""
     for name in repository.store.list(PREFIX if machine is None else _folder(machine)):
-        folder, _slash, last = name[len(PREFIX):].rpartition("/")
-        if _NAME.match(last):
-            yield f"{unquote(folder)}/{last}"
+        image_id = image_id_of(name)
+        if image_id:
+            yield image_id
+
+
+def image_id_of(name: str) -> str:
+    """The id of the image whose manifest has this object name; "" for what is no such name."""
+    image_id = unquote(name[len(PREFIX):])
+    try:
+        return image_id if object_name(image_id) == name else ""
+    except RepositoryError:
+        return ""
 
 
 def list_images(repository: Repository, machine: Optional[str] = None, damaged: Optional[list] = None) -> List[ImageInfo]:
@@ -179,6 +194,9 @@ def list_images(repository: Repository, machine: Optional[str] = None, damaged: 
             if damaged is None:
                 raise
             damaged.append(str(error))
+        except RepositoryError:
+            if repository.store.size(object_name(image_id)) is not None:
+                raise            # else it was pruned in this moment
     return found
 
 
@@ -232,7 +250,7 @@ def _encode(manifest: Manifest) -> bytes:
 def _decode(data: bytes, image_id: str) -> Manifest:
     """Raises ValueError in words that follow "is damaged: "."""
     try:
-        fields = json.loads(data.decode("ascii"))
+        fields = json.loads(data.decode("ascii"), parse_int=_parse_int)
         version = fields["format_version"]
         if version != FORMAT_VERSION:
             raise ValueError(f"it is of format version {version}, which this version does not know; use a newer one")
@@ -244,11 +262,20 @@ def _decode(data: bytes, image_id: str) -> Manifest:
                             bytes.fromhex(fields["merkle_root"]))
     except (KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         raise ValueError(f"a field is missing or of the wrong type ({error!r})") from error
+    if len({disk.name for disk in info.disks}) != len(info.disks):
+        raise ValueError("two of its disks have the same name")
     if info.id != image_id or info.machine != image_id.rpartition("/")[0]:
         raise ValueError(f"it is the manifest of image {info.id}")
     if merkle_root([(disk.info.name, disk.info.size, disk.pages) for disk in disks]) != manifest.root:
         raise ValueError("its Merkle root does not match its pages")
     return manifest
+
+
+def _parse_int(digits: str) -> int:
+    """An integer of at most 64 bits or so: to parse a number of millions of digits would take hours."""
+    if len(digits) > 20:
+        raise ValueError("a number in it is too large")
+    return int(digits)
 
 
 def _check_types(fields: dict, types: dict) -> None:
@@ -260,6 +287,8 @@ def _check_types(fields: dict, types: dict) -> None:
 def _decode_disk(fields: dict, chunk_size: int, entries_per_page: int) -> ManifestDisk:
     _check_types(fields, _DISK_FIELD_TYPES)
     info = DiskInfo(**{name: fields[name] for name in DiskInfo._fields})
+    if len(info.name.encode("utf-8")) > _MAX_DISK_NAME:
+        raise ValueError("the name of a disk is too long")
     if min(info[1:]) < 0 or not 0 < info.size <= _MAX_DISK_SIZE:
         raise ValueError(f"the numbers of disk {info.name} are out of bounds")
     if not 1 <= entries_per_page <= MAX_ENTRIES_PER_PAGE or chunk_size < 1:

@@ -16,6 +16,8 @@ from ..errors import DamagedObjectError
 from ..repository.repository import Repository
 from .codec import new_compressor
 from .diskread import CaptureDisk, read_chunk, used_entries
+from ..repository.sessions import Session
+from ..repository.tombstones import GivenUp
 from .envelope import CHUNK, NO_KEY_ID, OVERHEAD, Sealer
 from .index import STORED, Page, PageBuilder, PageStore, chunk_name
 from .manifest import chunk_count
@@ -42,7 +44,7 @@ class _PageWork:
         self.number = number
         self.builder = builder
         self.base = base
-        self.stored_id = stored_id       # of a page that need not be stored again
+        self.stored_id = stored_id       # id of the first of the pages to compare with, which need not be stored again
         self.known = known               # pages to compare with
         self.left = 0
 
@@ -69,8 +71,10 @@ class Pass:
     """What the threads of one pass share. `pages` holds the page ids of each disk when the pass has ended."""
 
     def __init__(self, repository: Repository, disks: Sequence[PassDisk], entries_per_page: int, counts: Counts, data_key: Callable,
-                 progress, reading: Pace):
+                 progress, reading: Pace, session: Session, given_up: GivenUp):
         self.repository = repository
+        self.given_up = given_up
+        self._session = session
         self.disks = disks
         self.counts = counts
         self.data_key = data_key
@@ -140,8 +144,7 @@ class Pass:
 
     def _empty_page(self, count: int) -> bytes:
         if count not in self._empty_pages:
-            data = PageBuilder(count).data()
-            page_id = self.repository.page_ids.of(data)
+            page_id, data = self._name_page(PageBuilder(count))
             self._count_stored(self._page_store.store(page_id, data))
             self._empty_pages[count] = page_id
         return self._empty_pages[count]
@@ -175,11 +178,26 @@ class Pass:
             return not item.page.left
 
     def finish_page(self, page: _PageWork, store: PageStore) -> None:
-        data = page.builder.data()
-        page_id = self.repository.page_ids.of(data)
-        if page_id != page.stored_id:
+        if page.known:
+            page.builder.set_generation(page.known[0].generation)
+        if page.known and page.known[0].data() == page.builder.data() and not self.given_up.has_page(page.stored_id):
+            page_id = page.stored_id
+        else:
+            page_id, data = self._name_page(page.builder)
             self._count_stored(store.store(page_id, data))
         self._set_page(page.disk, page.number, page_id)
+        self._session.beat()
+
+    def _name_page(self, builder: PageBuilder) -> Tuple[bytes, bytes]:
+        """The id and content of a page under the first generation that was not given up."""
+        generation = self.given_up.base
+        while True:
+            builder.set_generation(generation)
+            data = builder.data()
+            page_id = self.repository.page_ids.of(data)
+            if not self.given_up.has_page(page_id):
+                return page_id, data
+            generation += 1
 
     def _set_page(self, disk: int, number: int, page_id: bytes) -> None:
         self.pages[disk][32 * number:32 * number + 32] = page_id
@@ -219,12 +237,13 @@ class _Worker:
         page = item.page
         chunk_id = self._repository.chunk_ids.of(data)
         for known in page.known:
-            generation = known.generation(item.entry) if known.chunk_id(item.entry) == chunk_id else None
-            if generation is not None:
+            generation = known.chunk_generation(item.entry) if known.chunk_id(item.entry) == chunk_id else None
+            if generation is not None and not self._shared.given_up.has_chunk(chunk_id, generation):
                 page.builder.set_stored(item.entry, chunk_id, generation)
                 return 0
-        page.builder.set_stored(item.entry, chunk_id)
-        name = chunk_name(chunk_id)
+        generation = self._shared.given_up.generation(chunk_id)
+        page.builder.set_stored(item.entry, chunk_id, generation)
+        name = chunk_name(chunk_id, generation)
         if not self._shared.claim(chunk_id):
             return 0
         try:

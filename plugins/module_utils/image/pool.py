@@ -10,7 +10,9 @@ threads use all cores. Memory is bounded by the number of threads: each holds on
 
 import os
 import threading
-from typing import Callable, Iterable
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable, Iterable, Iterator
 
 from .progress import CancelledError
 
@@ -67,3 +69,31 @@ def run(items: Iterable, make_worker: Callable[[], Callable], workers: int, canc
         raise
     if errors:
         raise errors[0]
+
+
+def ordered(items: Iterable, make_worker: Callable[[], Callable], workers: int, cancelled: Callable[[], bool]) -> Iterator:
+    """What worker(item) returns for every item, in the order of the items; otherwise as `run`.
+
+    As many results as there are threads may wait to be taken.
+    """
+    own = threading.local()
+
+    def work(item):
+        if not hasattr(own, "worker"):
+            own.worker = make_worker()
+        return own.worker(item)
+
+    waiting = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                if cancelled():
+                    raise CancelledError("Cancelled on request.")
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -45,17 +45,26 @@ class ChunkReader:
 
     def read(self, location: Location, chunk_id: bytes, length: int):
         """The plain chunk of `length` bytes, authenticated and its id checked. Raises DamagedObjectError, KeyAccessError."""
-        repository = self._repository
-        data = repository.store.get(location.name, location.offset, location.length)
+        chunk = self.open(location.name, self.fetch(location), chunk_id)
+        if len(chunk) != length:
+            raise DamagedObjectError(f"The object {location.name} is damaged: it holds a chunk of another length.")
+        return chunk
+
+    def fetch(self, location: Location) -> bytes:
+        """The chunk as it is stored."""
+        return self._repository.store.get(location.name, location.offset, location.length)
+
+    def open(self, name: str, sealed: bytes, chunk_id: bytes):
+        """The plain content of a stored chunk, authenticated and its id checked. Raises DamagedObjectError, KeyAccessError."""
         try:
-            chunk = self._opener.open(chunk_id, data, repository.data_key)
-            if len(chunk) != length or repository.chunk_ids.of(chunk) != chunk_id:
+            chunk = self._opener.open(chunk_id, sealed, self._repository.data_key)
+            if self._repository.chunk_ids.of(chunk) != chunk_id:
                 raise EnvelopeError("its content is not what its name says")
             return chunk
         except EnvelopeError as error:
-            raise DamagedObjectError(f"The object {location.name} is damaged: {error}.") from error
+            raise DamagedObjectError(f"The object {name} is damaged: {error}.") from error
         except DamagedObjectError as error:
-            raise DamagedObjectError(f"The object {location.name} cannot be opened. {error}") from error
+            raise DamagedObjectError(f"The object {name} cannot be opened. {error}") from error
 
     def check(self, location: Location, length: int) -> bytes:
         """Check all of a chunk that can be checked without its key; returns the id of its data key. Raises DamagedObjectError."""
@@ -67,10 +76,14 @@ class ChunkReader:
             head, size = peek
         else:
             head, size = store.get(location.name, location.offset, min(HEADER_SIZE, location.length)), location.length
+        return self.check_header(location.name, head, size, length)
+
+    def check_header(self, name: str, head: bytes, size: int, length: int) -> bytes:
+        """As `check`, of a stored chunk of `size` bytes of which `head` is at least the header."""
         try:
             header = read_header(CHUNK, head, size, self._repository.suite, self._repository.chunk_size)
             if header.length != length:
                 raise EnvelopeError("it holds a chunk of another length")
             return header.key_id
         except EnvelopeError as error:
-            raise DamagedObjectError(f"The object {location.name} is damaged: {error}.") from error
+            raise DamagedObjectError(f"The object {name} is damaged: {error}.") from error

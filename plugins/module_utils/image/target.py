@@ -61,7 +61,7 @@ class FileTarget:
             self._fd = os.open(self.left_behind, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise TargetError(f"The target {path} of disk {disk} cannot be made: {error.strerror}.") from error
-        if not _lock(self._fd):
+        if not take_lock(self._fd):
             os.close(self._fd)
             raise TargetError(f"Another restore is writing {self.left_behind}.")
         self.writer = Writer(self.left_behind, self._fd)
@@ -93,7 +93,7 @@ class FileTarget:
             if self._overwrite:
                 os.rename(self.left_behind, self.path)
             else:
-                _rename_new(self.left_behind, self.path)
+                rename_new(self.left_behind, self.path)
             folder = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
@@ -173,8 +173,8 @@ class DeviceTarget:
         os.close(self._fd)
 
 
-def _lock(fd: int) -> bool:
-    """False: somebody else holds the lock. A file system without locks (NFS without a lock service) has to do without."""
+def take_lock(fd: int) -> bool:
+    """Lock an open file for this process. False: somebody else holds the lock. A file system without locks (NFS without a lock service) has to do without."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -212,7 +212,7 @@ def _failed(target, error: OSError, where: str) -> TargetError:
     return TargetError(f"Disk {target.disk} cannot be written to {target.path}{where}: {error.strerror}.{advice}")
 
 
-def _rename_new(source: str, path: str) -> None:
+def rename_new(source: str, path: str) -> None:
     """Rename without replacing. Raises FileExistsError."""
     try:
         os.link(source, path)

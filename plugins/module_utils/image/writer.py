@@ -13,12 +13,14 @@ import threading
 import time
 from typing import List, NamedTuple, Optional, Sequence
 
-from ..errors import DamagedObjectError, SourceError
+from ..errors import DamagedObjectError, RepositoryError, SourceError
 from ..repository.repository import Repository
+from ..repository.sessions import Session
+from ..repository.tombstones import GivenUp, read_lists
 from .diskread import CaptureDisk
 from .index import ENTRIES_PER_PAGE
 from .manifest import (CONSISTENCIES, DiskInfo, ImageInfo, Manifest, ManifestDisk, image_ids, iso_time, merkle_root, new_image_id,
-                       read_manifest, write_manifest)
+                       object_name, read_manifest, seal_manifest)
 from .pace import UNLIMITED, Pace
 from .passes import Counts, Pass, PassDisk
 from .pool import run, worker_count
@@ -49,6 +51,8 @@ class ImageWriter:
         self._started = time.time()
         self._monotonic = time.monotonic()
         self._warnings = []                      # type: List[str]
+        self._session = Session(repository.store)         # before anything is looked at that the image may use
+        self._given_up = GivenUp(read_lists(repository.store))
         self._parent = self._find_parent()
         self._disks = []                         # type: List[CaptureDisk]   # as the last pass had them
         self._pages = []                         # type: List[bytes]
@@ -58,18 +62,19 @@ class ImageWriter:
 
     def _find_parent(self) -> Optional[Manifest]:
         """The machine's newest image, to compare with. A damaged one only costs speed."""
-        newest = None
-        for newest in image_ids(self._repository, self._machine_name):
-            pass
-        if newest is None:
-            return None
-        try:
-            parent = read_manifest(self._repository, newest)
-        except DamagedObjectError as error:
-            self._warnings.append(f"Compared with no earlier image: {error}")
-            return None
-        fits = parent.chunk_size == self._repository.chunk_size and parent.entries_per_page == ENTRIES_PER_PAGE
-        return parent if fits else None
+        for newest in sorted(image_ids(self._repository, self._machine_name), reverse=True):
+            try:
+                parent = read_manifest(self._repository, newest)
+            except DamagedObjectError as error:
+                self._warnings.append(f"Compared with no earlier image: {error}")
+                return None
+            except RepositoryError:
+                if self._repository.store.size(object_name(newest)) is not None:
+                    raise
+                continue                         # pruned in this moment
+            fits = parent.chunk_size == self._repository.chunk_size and parent.entries_per_page == ENTRIES_PER_PAGE
+            return parent if fits else None
+        return None
 
     def first_pass(self, disks: Sequence[CaptureDisk], reading: Pace = UNLIMITED) -> None:
         """Read all that is used. `reading` keeps the bytes read below a rate."""
@@ -90,9 +95,14 @@ class ImageWriter:
 
     def _run(self, disks: List[PassDisk], total: int, reading: Pace) -> None:
         json.dumps([item.disk.map for item in disks])     # what no manifest can hold is told now, not after hours
-        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, reading)
+        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, reading, self._session,
+                    self._given_up)
         self._progress.phase("capture", total)
-        run(work.items(), work.make_worker, self._workers, self._progress.cancelled)
+        try:
+            run(work.items(), work.make_worker, self._workers, self._progress.cancelled)
+        except BaseException:
+            self.give_up()
+            raise
         self._disks = [item.disk for item in disks]
         self._pages = [bytes(pages) for pages in work.pages]
 
@@ -103,6 +113,10 @@ class ImageWriter:
                 self._data_key = self._repository.new_data_key()
             return self._data_key
 
+    def give_up(self) -> None:
+        """Say that there will be no image, so that no pruner waits for it. A pass that fails does so itself."""
+        self._session.give_up()
+
     def commit(self, machine: dict, consistency: str, evidence: dict) -> ImageInfo:
         """Write the manifest; on return the image exists."""
         check_manifest_data(consistency, machine, evidence)
@@ -110,17 +124,17 @@ class ImageWriter:
         stored = tuple(
             ManifestDisk(DiskInfo(disk.name, disk.size, disk.sector_size, disk.ranges.total, data), pages, tuple(disk.map))
             for disk, pages, data in zip(self._disks, self._pages, self._counts.data))
-        while True:
-            info = ImageInfo(
-                id=new_image_id(self._machine_name, self._started), machine=self._machine_name, created=iso_time(self._started),
-                consistency=consistency, parent=self._parent.info.id if self._parent else "", disks=tuple(disk.info for disk in stored),
-                size=sum(disk.info.size for disk in stored), used=sum(disk.info.used for disk in stored),
-                stored_new=self._counts.stored_new, stored_new_objects=self._counts.stored_new_objects,
-                seconds=round(time.monotonic() - self._monotonic, 3), warnings=tuple(self._warnings + self._counts.warnings))
-            manifest = Manifest(info, self._repository.chunk_size, ENTRIES_PER_PAGE, stored, machine, evidence,
-                                merkle_root([(disk.info.name, disk.info.size, disk.pages) for disk in stored]))
-            if write_manifest(self._repository, manifest):
-                return info
+        info = ImageInfo(
+            id=new_image_id(self._machine_name, self._started), machine=self._machine_name, created=iso_time(self._started),
+            consistency=consistency, parent=self._parent.info.id if self._parent else "", disks=tuple(disk.info for disk in stored),
+            size=sum(disk.info.size for disk in stored), used=sum(disk.info.used for disk in stored),
+            stored_new=self._counts.stored_new, stored_new_objects=self._counts.stored_new_objects,
+            seconds=round(time.monotonic() - self._monotonic, 3), warnings=tuple(self._warnings + self._counts.warnings))
+        manifest = Manifest(info, self._repository.chunk_size, ENTRIES_PER_PAGE, stored, machine, evidence,
+                            merkle_root([(disk.info.name, disk.info.size, disk.pages) for disk in stored]))
+        if not self._session.commit(object_name(info.id), seal_manifest(self._repository, manifest)):
+            raise RepositoryError(f"There is an image {info.id} already. Run the capture again.")
+        return info
 
 
 def check_manifest_data(consistency: str, machine: dict, evidence: dict) -> None:

@@ -80,7 +80,7 @@ def _capture_still(spec, progress, repository, sources, frozen):
          for source, used in zip(sources, maps)],
         consistency="filesystem" if frozen else "offline", evidence={"frozen": frozen}, progress=progress,
         workers=spec.get("workers") or 0, reading=_pace(spec, progress))
-    return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings)}
+    return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings) + list(repository.store.notes)}
 
 
 def _capture_running(spec, progress, repository, sources, filesystems):
@@ -107,7 +107,7 @@ def _capture_running(spec, progress, repository, sources, filesystems):
             crash=spec.get("consistency") == "crash", snapshots=snapshots)
         captured = capture.run(_machine_data(spec, inspect_running_machine(spec["machine"], models, filesystems)))
         report = [_describe(*each) for each in zip(disks, models, captured.looks)]
-    return {"changed": True, "image": plain(captured.image), "disks": report, "warnings": warnings + list(captured.image.warnings)}
+    return {"changed": True, "image": plain(captured.image), "disks": report, "warnings": warnings + list(captured.image.warnings) + list(repository.store.notes)}
 
 
 def _snapshots(spec, disks):

@@ -18,8 +18,10 @@ from ..repository.open import repository_name
 
 def with_host_paths(spec):
     """The specification with absolute paths of this host: "~" is the home of the user that runs the job."""
-    changed = _host_path(spec, "key_file")
+    changed = _host_path(_host_path(spec, "key_file"), "path")
     changed["repository"] = _host_path(_host_path(spec["repository"], "path"), "ca_bundle")
+    if spec.get("target"):
+        changed["target"] = _host_path(_host_path(spec["target"], "path"), "ca_bundle")
     if spec.get("disks"):
         changed["disks"] = [_host_path(disk, "path") for disk in spec["disks"]]
     return changed
@@ -33,7 +35,7 @@ def _host_path(options, name):
 
 
 def job_id(spec):
-    """The id of the job that a specification asks for: kind, machine name and a hash of kind, machine, repository, image and disks.
+    """The id of the job that a specification asks for: kind, machine name and a hash of kind, machine, repository, image, disks and path.
 
     Keys, pace and other manners of doing it are no part of it.
     """
@@ -50,6 +52,13 @@ def job_id(spec):
     if spec["kind"] == "verify":
         identity["images"] = sorted(spec.get("images") or ())
         identity["level"] = spec.get("level") or ""
+    if spec["kind"] == "prune":
+        identity["what"] = [sorted(spec.get("images") or ()), sorted((spec.get("keep") or {}).items()), sorted(spec.get("protect") or ())]
+    if spec["kind"] == "replicate":
+        identity["target"] = repository_name(spec["target"])
+        identity["images"] = sorted(spec.get("images") or ())
+    if spec.get("path"):
+        identity["path"] = spec["path"]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode("utf-8")).hexdigest()[:16]
     machine = re.sub("[^A-Za-z0-9]+", "-", identity["machine"]).strip("-")[:32]
     return "-".join(word for word in (spec["kind"], machine, digest) if word)
@@ -63,11 +72,19 @@ def resources(spec):
         return ["capture of machine '{0}' into {1}".format(spec["machine"], repository_name(spec["repository"]))]
     if spec["kind"] == "restore":
         return ["write to {0}".format(os.path.realpath(disk["path"])) for disk in spec["disks"]]
+    if spec["kind"] == "prune":
+        return ["prune of {0}".format(repository_name(spec["repository"]))]
+    if spec["kind"] == "replicate":
+        return ["replication into {0}".format(repository_name(spec["target"]))]
+    if spec["kind"] == "export":
+        return ["write to {0}".format(os.path.realpath(spec["path"]))]
     return []
 
 
 def may_be_handed_out(spec):
-    """Whether the result of an earlier run still answers this call: not what was checked then, nor disks that are gone since."""
+    """Whether the result of an earlier run still answers this call: not what was checked then, nor disks or files that are gone since."""
     if spec.get("check"):
         return False
+    if spec["kind"] == "export":
+        return os.path.exists(spec["path"])
     return spec["kind"] != "restore" or all(os.path.exists(disk["path"]) for disk in spec["disks"])

@@ -11,11 +11,10 @@ from ..errors import KeyAccessError, RepositoryError
 from ..repository import keys
 from ..repository.open import open_store
 from ..repository.repository import (
-    DEFAULT_CHUNK_SIZE, FORMAT_VERSION, RepositoryInfo, export_capture_credential, init_repository, open_repository, read_info)
+    DEFAULT_CHUNK_SIZE, FORMAT_VERSION, ROOT, RepositoryInfo, export_capture_credential, init_repository, open_repository, read_info)
 from .opening import key_of
 
 KEY_FILE_SIZE = 32
-_ROOT = "repository.json"      # docs/format.md: where this object is, there is a repository
 
 
 def ensure_repository(options, check):
@@ -25,7 +24,7 @@ def ensure_repository(options, check):
     """
     _refuse_contradiction(options)
     with open_store(options["repository"]) as store:
-        made = not (store.examine() and store.size(_ROOT) is not None)
+        made = not is_repository(store)
         if made:
             info = _make(store, options, check)
             if check:
@@ -53,6 +52,11 @@ def describe_repository(options):
 
 def describe(info):
     return {name: getattr(info, name) for name in ("id", "chunk_size", "encrypted", "created", "format_version")}
+
+
+def is_repository(store):
+    """True where there is a repository. Raises RepositoryError where something else is, or the place cannot be reached."""
+    return store.examine() and store.size(ROOT) is not None
 
 
 def _make(store, options, check):

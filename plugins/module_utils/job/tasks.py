@@ -9,10 +9,15 @@ returns plain data. With `check` in the specification nothing is written.
 """
 
 from .capture_task import run_capture
+from .export_task import run_export
+from .import_task import run_import
+from .prune_task import run_prune
+from .replicate_task import run_replicate
 from .restore_task import run_restore
 from .verify_task import run_verify
 
-TASKS = {"capture": run_capture, "restore": run_restore, "verify": run_verify}
+TASKS = {"capture": run_capture, "export": run_export, "import": run_import, "prune": run_prune, "replicate": run_replicate,
+         "restore": run_restore, "verify": run_verify}
 
 
 def run(spec, progress):

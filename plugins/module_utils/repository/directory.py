@@ -15,15 +15,17 @@ import errno
 import os
 import stat
 import threading
-from typing import Dict, Iterator, List, NamedTuple, Optional, Set
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set
 
 from ..errors import DamagedObjectError, RepositoryError
+from .mounts import is_local
 from .session import Session
-from .store import MAX_OBJECT_SIZE, ObjectStore, Peek, check_name, missing
+from .store import MAX_OBJECT_SIZE, Entry, ObjectStore, Peek, check_name, missing
 
 _BATCH_OBJECTS = 32
 _BATCH_BYTES = 32 << 20
 _LEFTOVERS = {"lost+found", "keys", "tmp"}       # what an interrupted repository_init may have left, or mkfs made
+_NETWORK_SETTLE = 120           # seconds; NFS clients may keep what they know of a directory for 60 s (nfs(5), acdirmax)
 _NO_SYNC = (errno.EINVAL, errno.EROFS, errno.EOPNOTSUPP)
 
 
@@ -50,6 +52,10 @@ class DirectoryStore(ObjectStore):
         self._directories = set()                # type: Set[str]   # known to exist
         self._unsynced = set()                   # type: Set[str]   # to be synchronised by the next flush
         self._failed = None                      # type: Optional[RepositoryError]
+
+    @property
+    def settle(self) -> float:
+        return 0 if is_local(self.path) else _NETWORK_SETTLE
 
     # -- the place --------------------------------------------------------------------------------------------------------
 
@@ -158,13 +164,21 @@ class DirectoryStore(ObjectStore):
             self._sync_directory(directory)
 
     def delete(self, name: str) -> None:
+        if self._unlink(name):
+            self._sync_directory(os.path.dirname(name))
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._unlink(name)
+
+    def _unlink(self, name: str) -> bool:
         try:
             os.unlink(check_name(name), dir_fd=self._open_root())
+            return True
         except FileNotFoundError:
-            return
+            return False
         except OSError as error:
             raise self._error(error, "cannot be changed") from error
-        self._sync_directory(os.path.dirname(name))
 
     def _write_temporary(self, name: str, data) -> _Pending:
         session = self._open_session()
@@ -323,6 +337,16 @@ class DirectoryStore(ObjectStore):
                 yield prefix + name
             else:
                 yield from self.list(prefix + name)
+
+    def scan(self, prefix: str) -> Iterator[Entry]:
+        for name in self.list(prefix):
+            try:
+                status = os.stat(name, dir_fd=self._root, follow_symlinks=False)
+            except FileNotFoundError:
+                continue                         # removed since
+            except OSError as error:
+                raise self._error(error, f"cannot be read (object {name})") from error
+            yield Entry(name, status.st_size, status.st_mtime)
 
     def _open_object(self, name: str) -> Optional[int]:
         """A descriptor of the object's file, or None when there is none."""

@@ -14,7 +14,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional
 
 from ..errors import DamagedObjectError, RepositoryError
 from .retry import Retrier
-from .store import MAX_OBJECT_SIZE, ObjectStore, Peek, check_name, missing
+from .store import MAX_OBJECT_SIZE, Entry, ObjectStore, Peek, check_name, missing
 
 _ROOT = "repository.json"
 _LEFTOVERS = {"keys", "tmp"}     # what an interrupted repository_init may have left
@@ -29,8 +29,8 @@ class Body(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some keys, sorted, and what asks for the next ones; None at the end."""
-    keys: List[str]
+    """Some objects, sorted by their keys, and what asks for the next ones; None at the end."""
+    entries: List[Entry]
     mark: Optional[str]
 
 
@@ -45,6 +45,7 @@ class RemoteClient:
     """
 
     label = ""
+    settle = 0           # see ObjectStore
 
     def make(self) -> None:
         """Make the bucket or container, if that was asked for."""
@@ -84,6 +85,7 @@ class RemoteStore(ObjectStore):
         self._prefix = prefix + "/" if prefix else ""
         self._retrier = retrier
         self.label = client.label
+        self.settle = client.settle
         self.notes = []                          # type: List[str]
         self._lock = threading.Lock()
         self._conditional = None                 # type: Optional[bool]   # whether a conditional put holds; None: not tried yet
@@ -92,7 +94,7 @@ class RemoteStore(ObjectStore):
         page = self._page(self._prefix, None)
         if page is None:
             return False
-        foreign = sorted({key[len(self._prefix):].split("/")[0] for key in page.keys} - _LEFTOVERS)
+        foreign = sorted({entry.name[len(self._prefix):].split("/")[0] for entry in page.entries} - _LEFTOVERS)
         if foreign and self.size(_ROOT) is None:
             raise RepositoryError(f"{self.label} holds other objects ({', '.join(foreign[:3])}); give an empty place, or another "
                                   "prefix, for a repository.")
@@ -136,6 +138,9 @@ class RemoteStore(ObjectStore):
         return self._ask(lambda: self._client.size(key), f"looking for {name}")
 
     def list(self, prefix: str) -> Iterator[str]:
+        return (entry.name for entry in self.scan(prefix))
+
+    def scan(self, prefix: str) -> Iterator[Entry]:
         if prefix and not prefix.endswith("/"):
             raise ValueError("a prefix ends with a slash")
         last, mark = "", None
@@ -143,14 +148,14 @@ class RemoteStore(ObjectStore):
             page = self._page(self._prefix + prefix, mark)
             if page is None:
                 raise RepositoryError(f"There is no bucket or container any more at {self.label}.")
-            for key in page.keys:
+            for key, size, modified in page.entries:
                 if key <= last:
                     raise RepositoryError(f"{self.label} lists objects out of order ({key} after {last}), so nothing tells whether a "
                                           "list is complete. Use another server.")
                 last = key
                 name = key[len(self._prefix):]
                 if not name.startswith("tmp/"):
-                    yield name
+                    yield Entry(name, size, modified)
             mark = page.mark
             if mark is None:
                 return

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import threading
 import time
 from typing import Dict, NamedTuple, Optional
@@ -27,7 +28,7 @@ MAX_CHUNK_SIZE = 8 << 20
 SUITE_NONE = 0
 SUITE_AES_256_GCM = 1
 
-_ROOT = "repository.json"
+ROOT = "repository.json"
 _MAX_ROOT_SIZE = 64 << 10
 _SUITES = {"none": SUITE_NONE, "aes-256-gcm": SUITE_AES_256_GCM}
 
@@ -143,7 +144,7 @@ def init_repository(store: ObjectStore, key: Key, chunk_size: int = DEFAULT_CHUN
     if not encrypted and not isinstance(key, NoKey):
         raise KeyAccessError("An unencrypted repository takes no key: leave the key out, or let the repository be encrypted.")
     store.create()
-    if store.size(_ROOT) is not None:
+    if store.size(ROOT) is not None:
         raise RepositoryError(f"There is a repository at {store.label} already.")
     repository_id = os.urandom(16).hex()
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -156,7 +157,7 @@ def init_repository(store: ObjectStore, key: Key, chunk_size: int = DEFAULT_CHUN
         root.update(suite="aes-256-gcm", public_key=secrets.public_key.hex())
         root["mac"] = _root_mac(root, secrets)
         add_slot(store, repository_id, secrets, key, "default", created)
-    if not store.put_new(_ROOT, _encode_root(root)):
+    if not store.put_new(ROOT, _encode_root(root)):
         raise RepositoryError(f"There is a repository at {store.label} already.")
     return _info(root)
 
@@ -182,7 +183,7 @@ def open_repository(store: ObjectStore, key: Key) -> Repository:
     else:
         secrets = open_slots(store, info.id, key)
     if not hmac.compare_digest(str(root.get("mac")), _root_mac(root, secrets)):
-        raise DamagedObjectError(f"{_ROOT} of the repository at {store.label} was altered: its authentication code does not match.")
+        raise DamagedObjectError(f"{ROOT} of the repository at {store.label} was altered: its authentication code does not match.")
     if secrets.public_key.hex() != info.public_key:
         raise KeyAccessError(f"The key at hand is of another epoch than the repository at {store.label}; export the credential again.")
     return Repository(store, info, secrets)
@@ -206,15 +207,15 @@ def _encode_root(root: dict) -> bytes:
 
 
 def _read_root(store: ObjectStore) -> dict:
-    peek = store.peek(_ROOT, _MAX_ROOT_SIZE)
+    peek = store.peek(ROOT, _MAX_ROOT_SIZE)
     if peek is None:
-        raise RepositoryError(f"There is no repository at {store.label}: it holds no {_ROOT}. Check the location, and "
+        raise RepositoryError(f"There is no repository at {store.label}: it holds no {ROOT}. Check the location, and "
                               "of a directory that its file system is mounted; repository_init makes a new one.")
-    damaged = DamagedObjectError(f"{_ROOT} of the repository at {store.label} is damaged; put back a copy of it (it never changes).")
+    damaged = DamagedObjectError(f"{ROOT} of the repository at {store.label} is damaged; put back a copy of it (it never changes).")
     try:
         root = json.loads(peek.head.decode("ascii"))
         version = root["format_version"]
-        if root["kind"] != "agnostic.recovery repository" or not isinstance(version, int):
+        if root["kind"] != "agnostic.recovery repository" or type(version) is not int or version < 1:
             raise damaged
     except (ValueError, KeyError, TypeError, RecursionError):
         raise damaged
@@ -224,11 +225,18 @@ def _read_root(store: ObjectStore) -> dict:
     checksum = root.pop("checksum", None)
     if checksum is None or _encode_root(root) != peek.head:
         raise damaged
-    if root.get("suite") not in _SUITES or not isinstance(root.get("chunk_size"), int) or len(str(root.get("id"))) != 32:
-        raise damaged
-    if not MIN_CHUNK_SIZE <= root["chunk_size"] <= MAX_CHUNK_SIZE:
+    if not _is_valid(root):
         raise damaged
     return root
+
+
+def _is_valid(root: dict) -> bool:
+    texts = [root.get(name) for name in ("suite", "id", "public_key", "created")]
+    size = root.get("chunk_size")
+    if not all(isinstance(text, str) for text in texts) or type(size) is not int:
+        return False
+    return bool(root["suite"] in _SUITES and re.match(r"[0-9a-f]{32}\Z", root["id"])
+                and MIN_CHUNK_SIZE <= size <= MAX_CHUNK_SIZE and not size & (size - 1))
 
 
 def _root_mac(root: dict, secrets: Secrets) -> str:

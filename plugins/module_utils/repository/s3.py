@@ -18,6 +18,7 @@ from typing import NamedTuple, Optional
 from ..errors import RepositoryError
 from .remote import Body, NotOffered, Page, RemoteClient, check_announced
 from .retry import TransientError
+from .store import Entry
 from .s3_errors import MISSING, is_code, translate
 
 _CONNECTIONS = 64
@@ -121,7 +122,7 @@ class S3Client(RemoteClient):
         if "IsTruncated" not in answer:      # an answer whose body got lost is no empty list
             raise TransientError("the answer to a list request was empty")
         mark = answer["NextContinuationToken"] if answer["IsTruncated"] else None
-        return Page([entry["Key"] for entry in answer.get("Contents", ())], mark)
+        return Page([Entry(entry["Key"], entry["Size"], entry["LastModified"].timestamp()) for entry in answer.get("Contents", ())], mark)
 
     def delete(self, key: str) -> None:
         try:

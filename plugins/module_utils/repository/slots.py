@@ -23,7 +23,7 @@ from .store import ObjectStore
 
 PREFIX = "keys/slots/"
 _VERSION = 1
-_MAX_SLOT_SIZE = 64 << 10
+MAX_SLOT_SIZE = 64 << 10
 _MIN_KEY_FILE = 32                       # bytes
 
 # RFC 7914 and OWASP's password storage advice: 128 MiB and about half a second. FIPS mode refuses scrypt; then PBKDF2.
@@ -116,7 +116,7 @@ def _open(fields: dict, key) -> Optional[Secrets]:
         plain = unseal(wrapping, _bytes(fields["nonce"]), _bound(fields), _bytes(fields["wrapped"]))
     except AuthenticationError:
         return None
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise DamagedObjectError(f"A key slot is damaged: {error}.") from error
     content = json.loads(plain.decode("ascii"))
     private_keys = tuple(_bytes(text) for text in content["private_keys"])
@@ -126,7 +126,7 @@ def _open(fields: dict, key) -> Optional[Secrets]:
 def _read(store: ObjectStore, name: str) -> dict:
     data = store.get(name)
     try:
-        if len(data) > _MAX_SLOT_SIZE:
+        if len(data) > MAX_SLOT_SIZE:
             raise ValueError("too large")
         fields = json.loads(data.decode("ascii"))
         if not isinstance(fields, dict) or fields.pop("checksum", "") != _checksum(fields):
@@ -178,7 +178,7 @@ def _wrapping_key(fields: dict, key) -> bytes:
     secret = unicodedata.normalize("NFC", key.text).encode("utf-8")
     if fields["type"] == "scrypt":
         n, r, p = int(fields["n"]), int(fields["r"]), int(fields["p"])
-        memory = 128 * n * r
+        memory = 128 * r * (n + p)
         if min(n, r, p) < 1 or memory > _MAX_SCRYPT_MEMORY or n * r * p > _MAX_SCRYPT_WORK:
             raise ValueError("its scrypt parameters are out of bounds")
         return scrypt(secret, salt, n, r, p)

@@ -9,7 +9,7 @@ Every method raises `RepositoryError` when the store fails (unreachable, full, n
 """
 
 import re
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterable, Iterator, NamedTuple, Optional
 
 from ..errors import DamagedObjectError, RepositoryError
 
@@ -25,11 +25,19 @@ class Peek(NamedTuple):
     size: int
 
 
+class Entry(NamedTuple):
+    """An object in a listing: bytes, and when it was stored, in seconds since 1970 by the clock of the store."""
+    name: str
+    size: int
+    modified: float
+
+
 class ObjectStore:
     """What every store offers. `label` names the place in messages."""
 
     label = ""
     parallel = 0         # requests in flight that make good use of the store; 0: no more than keep the processors busy
+    settle = 0           # seconds until what was stored or removed shows in every listing, wherever it is asked for
     notes = ()           # what the operator should know about the place; may grow while the store is used
 
     def examine(self) -> bool:
@@ -72,9 +80,18 @@ class ObjectStore:
         """Names below `prefix` ("images/", "chunks/", or "" for all), sorted."""
         raise NotImplementedError
 
+    def scan(self, prefix: str) -> Iterator[Entry]:
+        """As `list`, with sizes and times."""
+        raise NotImplementedError
+
     def delete(self, name: str) -> None:
         """Remove the object for good; no error when it is not there."""
         raise NotImplementedError
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove many objects, in any order; after a crash of the store some of them may be there again."""
+        for name in names:
+            self.delete(name)
 
     def flush(self) -> None:
         """On return all that was put before, and all that `size` reported as present, is durable."""

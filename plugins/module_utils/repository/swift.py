@@ -8,17 +8,20 @@ Every object carries its MD5 as ETag: the server checks it when the object is pu
 Swift are eventually consistent: an object just stored may be missing in a list for a while, but not when it is asked for by name.
 """
 
+import calendar
 import hashlib
 import json
 import os
 import sys
 import threading
+import time
 from typing import NamedTuple, Optional
 from urllib.parse import quote
 
 from ..errors import DamagedObjectError, RepositoryError
 from .remote import Body, NotOffered, Page, RemoteClient, check_announced
 from .retry import TransientError
+from .store import Entry
 from .swift_auth import Keystone, TempAuth
 
 _CONNECTIONS = 64
@@ -47,6 +50,8 @@ class SwiftPlace(NamedTuple):
 
 class SwiftClient(RemoteClient):
     """Requests to one container."""
+
+    settle = 1800        # seconds; a container's listing may lag behind while its servers are busy
 
     def __init__(self, place: SwiftPlace, label: str):
         self.label = label
@@ -130,12 +135,13 @@ class SwiftClient(RemoteClient):
             return None
         self._expect(answer, "list objects", 200, 204)
         try:
-            keys = [entry["name"] for entry in json.loads(answer.content.decode("utf-8"))] if answer.content else []
-        except ValueError as error:
+            listed = json.loads(answer.content.decode("utf-8")) if answer.content else []
+            entries = [Entry(entry["name"], entry["bytes"], _seconds(entry["last_modified"])) for entry in listed]
+        except (ValueError, KeyError) as error:
             raise TransientError(f"the answer to a list request was cut short ({error})") from error
-        if not keys and answer.status_code == 200 and not answer.content:
+        if not entries and answer.status_code == 200 and not answer.content:
             raise TransientError("the answer to a list request was empty")
-        return Page(keys, keys[-1] if keys else None)        # the end is a page without keys: any other may be shorter than asked for
+        return Page(entries, entries[-1].name if entries else None)        # the end is a page without keys: any other may be shorter than asked for
 
     def delete(self, key: str) -> None:
         answer = self._ask("DELETE", key)
@@ -205,6 +211,11 @@ class SwiftClient(RemoteClient):
             raise RepositoryError(f"{self.label}: the quota is used up or the server is full (HTTP {status}). Make room there; what is "
                                   "stored so far stays valid and is not stored twice.")
         raise RepositoryError(f"{self.label}: the server refused to {action}: HTTP {status} {answer.text[:200]}")
+
+
+def _seconds(text: str) -> float:
+    """From "2026-11-22T01:02:03.123456", UTC."""
+    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
 def _etag(answer) -> str:

@@ -12,7 +12,7 @@ yaml = pytest.importorskip("yaml")
 pytest.importorskip("ansible")
 
 BASE = "ansible_collections.agnostic.recovery.plugins."
-JOBS = ("image_capture", "image_restore", "image_verify")
+JOBS = ("image_capture", "image_export", "image_import", "image_prune", "image_replicate", "image_restore", "image_verify")
 
 
 def documented(name):

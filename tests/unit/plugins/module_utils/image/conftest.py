@@ -4,6 +4,8 @@
 
 """A small repository of each kind, and disks in memory."""
 
+import importlib.util
+import os
 import random
 
 import pytest
@@ -84,3 +86,15 @@ def fixture_capture(repository):
 @pytest.fixture(name="memory_disk")
 def fixture_memory_disk():
     return MemoryDisk
+
+
+@pytest.fixture(name="zia_reader", scope="session")
+def fixture_zia_reader():
+    """The stand-alone reader as a module."""
+    pytest.importorskip("cryptography")
+    pytest.importorskip("zstandard")
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), *([os.pardir] * 4 + ["reader", "zia_reader.py"]))
+    spec = importlib.util.spec_from_file_location("zia_reader", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -35,7 +35,7 @@ def test_build_and_read():
     assert page.chunk_id(1) == IDS[1]
     assert page.location(1) == ("chunks/01/" + "01" * 32, 0, None)
     assert page.location(4).name == "chunks/04/" + "04" * 32 + ".7"
-    assert [page.generation(number) for number in range(5)] == [None, 0, None, None, 7]
+    assert [page.chunk_generation(number) for number in range(5)] == [None, 0, None, None, 7]
     assert builder.data() == page_data(
         entry(), entry(STORED, chunk_id=IDS[1]), entry(ZERO), entry(), entry(STORED, number=7, chunk_id=IDS[4]))
 
@@ -44,7 +44,7 @@ def test_packs_are_read():
     pack = b"\xab" * 32
     page = Page(page_data(entry(STORED, 1, number=1, offset=1000, length=200, chunk_id=IDS[3]), packs=(b"\0" * 32, pack)))
     assert page.location(0) == ("packs/ab/" + "ab" * 32, 1000, 200)
-    assert page.generation(0) is None
+    assert page.chunk_generation(0) is None
 
 
 @pytest.mark.parametrize("data", [

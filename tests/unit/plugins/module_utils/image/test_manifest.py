@@ -14,7 +14,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.errors import Da
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import manifest as module
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.codec import ZLIB
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import (
-    find_image, image_ids, list_images, merkle_root, new_image_id, object_name, read_manifest, write_manifest)
+    find_image, image_ids, list_images, merkle_root, new_image_id, object_name, read_manifest, seal_manifest)
 
 
 @pytest.fixture(name="written")
@@ -25,7 +25,7 @@ def fixture_written(repository, capture, memory_disk):
     def written(*ids):
         for image_id in ids:
             info = template.info._replace(id=image_id, machine=image_id.rpartition("/")[0])
-            assert write_manifest(repository, template._replace(info=info))
+            assert repository.store.put_new(object_name(info.id), seal_manifest(repository, template._replace(info=info)))
         return template
     return written
 
@@ -79,7 +79,8 @@ def test_ids_sort_by_time():
 
 def test_an_image_is_committed_once(repository, written):
     template = written(A)
-    assert not write_manifest(repository, template._replace(info=template.info._replace(id=A, machine="shop")))
+    again = template._replace(info=template.info._replace(id=A, machine="shop"))
+    assert not repository.store.put_new(object_name(A), seal_manifest(repository, again))
 
 
 def test_a_manifest_under_another_name_is_refused(repository, written):
