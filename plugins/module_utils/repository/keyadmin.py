@@ -51,8 +51,6 @@ class KeyAdministration:
             recipient = public_key(slot.private_key)
             if self._commit(held, lambda ring, name=slot.name, to=recipient: _without(ring, replaced, dict(ring.slots, **{name: to}))):
                 return slot.name
-            if slot.name in self.held().keyring.slots:
-                return slot.name
             self._store.delete(PREFIX + slot.name)      # another epoch began before it was taken in: once more
 
     def remove(self, names: Iterable[str]) -> None:
@@ -101,10 +99,11 @@ class KeyAdministration:
             ring = change(held.keyring)
             gone = [name for name in ring.removed if self._store.size(PREFIX + name) is not None]
             ring = ring._replace(number=held.keyring.number + 1, removed=tuple(gone))
-            if put_keyring(self._store, self._info.id, ring, _now(), held.secrets.private_keys[0]):
+            stored = put_keyring(self._store, self._info.id, ring, _now(), held.secrets.private_keys[0])
+            held = self.held()
+            if stored or held.keyring == ring:      # a store may report a clash with our own first try
                 self._delete(ring)
                 return True
-            held = self.held()
         return False
 
     def _delete(self, ring: Keyring) -> None:
