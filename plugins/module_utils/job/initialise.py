@@ -12,7 +12,8 @@ from ..repository import keys
 from ..repository.open import open_store
 from ..repository.repository import (
     DEFAULT_CHUNK_SIZE, FORMAT_VERSION, RepositoryInfo, export_capture_credential, init_repository, open_repository, read_info)
-from .opening import key_of
+from .opening import key_of, opened
+from .options import KEY_SPEC
 
 KEY_FILE_SIZE = 32
 _ROOT = "repository.json"      # docs/format.md: where this object is, there is a repository
@@ -51,6 +52,12 @@ def describe_repository(options):
         return describe(info), "read" if open_repository(store, key).can_read else "capture"
 
 
+def capture_credential(options):
+    """The capture credential of the repository that `options` name. Raises RepositoryError, KeyAccessError."""
+    with opened(options) as repository:
+        return export_capture_credential(repository)
+
+
 def describe(info):
     return {name: getattr(info, name) for name in ("id", "chunk_size", "encrypted", "created", "format_version")}
 
@@ -76,11 +83,11 @@ def _make(store, options, check):
 
 
 def _refuse_contradiction(options):
-    key = options["passphrase"] or options["key_file"]
+    key = any(options.get(name) for name in KEY_SPEC)
     if options["unencrypted"] and (key or options["capture_credential_file"]):
-        raise KeyAccessError("An unencrypted repository has no passphrase, key file or capture credential: leave them out, or unencrypted.")
+        raise KeyAccessError("An unencrypted repository has no key and no capture credential: leave them out, or unencrypted.")
     if not options["unencrypted"] and not key:
-        raise KeyAccessError("Give a passphrase or a key file, or say that the repository is to be unencrypted.")
+        raise KeyAccessError("Give a passphrase, a key file or another key, or say that the repository is to be unencrypted.")
 
 
 def _refuse_difference(info, options, label):
@@ -88,7 +95,7 @@ def _refuse_difference(info, options, label):
         raise RepositoryError("The repository at {0} has chunks of {1} bytes, not of {2}; that cannot be changed.".format(
             label, info.chunk_size, options["chunk_size"]))
     if options["unencrypted"] and info.encrypted:
-        raise KeyAccessError("The repository at {0} is encrypted; that cannot be changed. Give its passphrase or key file.".format(label))
+        raise KeyAccessError("The repository at {0} is encrypted; that cannot be changed. Give a key of it.".format(label))
 
 
 def _ensure_private_file(path, data, check):

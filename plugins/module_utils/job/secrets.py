@@ -4,7 +4,7 @@
 
 """Keeps what must not be seen out of texts."""
 
-SECRET_OPTIONS = ("passphrase", "capture_credential")
+SECRET_OPTIONS = ("passphrase", "recovery_key", "capture_credential")
 HIDDEN = "********"
 
 

@@ -9,15 +9,17 @@ after: killed anywhere, at least one slot works, and the same call does the rest
 """
 
 import time
-from typing import Callable, Iterable
+from typing import Callable, Iterable, Optional
 
 from ..errors import KeyAccessError, RepositoryError
 from .crypto import new_private_key, public_key
 from .keyring import HeldKeys, Keyring, follow, grant_name, put_grant, put_keyring
 from .keys import Key
 from .repository import open_slot_of
-from .slots import PREFIX, add_slot, list_slots, open_slot
+from .slots import PREFIX, OpenSlot, add_slot, list_slots, open_slot
 from .store import ObjectStore
+
+LAST_SLOT = "This is the last key slot: without it nobody could read the repository. Add another one first."
 
 
 class KeyAdministration:
@@ -26,6 +28,10 @@ class KeyAdministration:
     def __init__(self, store: ObjectStore, key: Key):
         self._store = store
         self._info, self._slot = open_slot_of(store, key)
+
+    @property
+    def repository_id(self) -> str:
+        return self._info.id
 
     def held(self) -> HeldKeys:
         """The keys and the keyring as they are now. Raises KeyAccessError when that cannot be told."""
@@ -43,15 +49,10 @@ class KeyAdministration:
         while True:
             held = self.held()
             slot = add_slot(self._store, self._info.id, held.secrets, key, label, _now(), kdf)
-            again = open_slot(self._store, self._info.id, slot.name, key)
-            if again is None or again.secrets != held.secrets:
-                self._store.delete(PREFIX + slot.name)
-                raise KeyAccessError("The new key does not open the key slot that was made with it; nothing was changed. With a command: does "
-                                     "the one that unwraps undo the one that wraps?")
-            recipient = public_key(slot.private_key)
-            if self._commit(held, lambda ring, name=slot.name, to=recipient: _without(ring, replaced, dict(ring.slots, **{name: to}))):
+            self._prove(slot, key)
+            if self._commit(lambda ring, made=slot: self._with_slot(ring, made, replaced)):
                 return slot.name
-            self._store.delete(PREFIX + slot.name)      # another epoch began before it was taken in: once more
+            self._store.delete(PREFIX + slot.name)      # another change came between: once more
 
     def remove(self, names: Iterable[str]) -> None:
         """Take slots away, but never the last that can be used."""
@@ -59,10 +60,9 @@ class KeyAdministration:
             changed = _without(ring, names, ring.slots)
             usable = {slot.name for slot in list_slots(self._store, self._info.id) if not slot.problem}
             if not usable & set(changed.slots):
-                raise RepositoryError("This is the last key slot: without it nobody could read the repository. Add another one first.")
+                raise RepositoryError(LAST_SLOT)
             return changed
-        while not self._commit(self.held(), without):
-            pass
+        self._commit(without)
 
     def begin_epoch(self, number: int) -> None:
         """See that the newest epoch is number `number`: begin it if it is the next one. What is sealed from then on needs its new private key.
@@ -87,24 +87,41 @@ class KeyAdministration:
                 for name in held.keyring.slots:         # another change was first: once more
                     self._store.delete(grant_name(public_key(private), name))
 
+    def _prove(self, slot: OpenSlot, key: Key) -> None:
+        """See that a new slot opens with its key, as it is stored. Raises KeyAccessError, and takes it back."""
+        problem = "Does the command that unwraps undo the one that wraps?"
+        try:
+            again = open_slot(self._store, self._info.id, slot.name, key)
+        except RepositoryError as error:
+            again, problem = None, str(error)
+        if again is None or again.secrets != slot.secrets:
+            self._store.delete(PREFIX + slot.name)
+            raise KeyAccessError(f"The new key does not open the key slot that was made with it, so nothing was changed. {problem}")
+
     def _refuse_old_slots(self, ring: Keyring) -> None:
         for name, recipient in ring.slots.items():
             if not recipient:
                 raise RepositoryError(f"The key slot {name} is of an older version, which cannot follow to a new epoch; replace it first.")
 
-    def _commit(self, held: HeldKeys, change: Callable[[Keyring], Keyring]) -> bool:
-        """Store the changed keyring; the change is made again when another one was first. False: the epoch is no longer that of `held`."""
-        epoch = held.keyring.epoch
-        while held.keyring.epoch == epoch:
-            ring = change(held.keyring)
-            gone = [name for name in ring.removed if self._store.size(PREFIX + name) is not None]
-            ring = ring._replace(number=held.keyring.number + 1, removed=tuple(gone))
-            stored = put_keyring(self._store, self._info.id, ring, _now(), held.secrets.private_keys[0])
+    def _with_slot(self, ring: Keyring, slot: OpenSlot, replaced: Iterable[str]) -> Optional[Keyring]:
+        """The keyring with a new slot in place of others; None when the slot is of an epoch that has passed, or was removed meanwhile."""
+        if ring.public_keys[0] != slot.secrets.public_key or slot.name in ring.removed or self._store.size(PREFIX + slot.name) is None:
+            return None
+        return _without(ring, replaced, dict(ring.slots, **{slot.name: public_key(slot.private_key)}))
+
+    def _commit(self, change: Callable[[Keyring], Optional[Keyring]]) -> bool:
+        """Store the changed keyring; the change is made again when another one was first. False: it was None."""
+        while True:
             held = self.held()
-            if stored or held.keyring == ring:      # a store may report a clash with our own first try
+            ring = change(held.keyring)
+            if ring is None:
+                return False
+            gone = [name for name in ring.removed if self._store.size(PREFIX + name) is not None]
+            ring = ring._replace(number=held.keyring.number + 1, removed=tuple(sorted(gone)))
+            # A store may report a clash with our own first try.
+            if put_keyring(self._store, self._info.id, ring, _now(), held.secrets.private_keys[0]) or self.held().keyring == ring:
                 self._delete(ring)
                 return True
-        return False
 
     def _delete(self, ring: Keyring) -> None:
         """Delete what the keyring calls removed."""
@@ -116,7 +133,7 @@ class KeyAdministration:
 
 def _without(ring: Keyring, names: Iterable[str], slots: dict) -> Keyring:
     gone = set(names)
-    return ring._replace(slots={name: to for name, to in slots.items() if name not in gone}, removed=ring.removed + tuple(sorted(gone)))
+    return ring._replace(slots={name: to for name, to in slots.items() if name not in gone}, removed=ring.removed + tuple(gone))
 
 
 def _now() -> str:
