@@ -7,7 +7,6 @@
 from ..errors import KeyAccessError, RepositoryError
 from ..repository.keyadmin import LAST_SLOT, KeyAdministration
 from ..repository.open import open_store
-from ..repository.repository import read_info
 from ..repository.slots import check_new_key, list_slots
 from .opening import key_of
 from .plain import plain
@@ -68,13 +67,6 @@ def ensure_epoch(options, check):
         if not check:
             administration.begin_epoch(options["number"])
         return changed, before
-
-
-def describe_slots(location):
-    """The slots of the repository at `location`, as whoever can read the store sees them. Raises RepositoryError."""
-    with open_store(location) as store:
-        info = read_info(store)
-        return [plain(slot) for slot in list_slots(store, info.id)] if info.encrypted else []
 
 
 def _slots(store, administration):
