@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import unicodedata
-from typing import Iterator, NamedTuple, Optional
+from typing import Dict, Iterator, NamedTuple, Optional, Tuple, Union
 
 from ..errors import DamagedObjectError, KeyAccessError, RepositoryError
 from .commands import run_command
@@ -34,6 +34,7 @@ _MAX_SCRYPT_MEMORY = 1 << 30             # a reader refuses slots that would cos
 _MAX_SCRYPT_WORK = 1 << 27               # n * r * p
 _MAX_ITERATIONS = 20000000
 _KINDS = {Passphrase: "passphrase", KeyFile: "key file", KeyCommand: "command"}
+_LABELS = {"key-file": b"agnostic.recovery key file slot 1", "command": b"agnostic.recovery command slot 1"}
 _TYPES = {Passphrase: ("scrypt", "pbkdf2-hmac-sha512"), KeyFile: ("key-file",), KeyCommand: ("command",)}
 
 
@@ -70,8 +71,9 @@ def add_slot(store: ObjectStore, repository_id: str, secrets: Secrets, key, labe
     check_new_key(key)
     fields = {"format_version": _VERSION, "repository": repository_id, "label": label, "created": created,
               "salt": _text(os.urandom(32)), "nonce": _text(os.urandom(NONCE_SIZE))}
-    fields.update(_type_fields(key, kdf))
-    wrapping = _wrapping_key(fields, key)
+    type_fields, secret = _type_fields(key, kdf)
+    fields.update(type_fields)
+    wrapping = _wrapping_key(fields, secret)
     private = _slot_private_key(wrapping, repository_id)
     fields["recipient"] = public_key(private).hex()
     plain = json.dumps({"id_key": _text(secrets.id_key), "index_key": _text(secrets.index_key),
@@ -134,7 +136,7 @@ def open_slot(store: ObjectStore, repository_id: str, name: str, key) -> Optiona
 def _open(name: str, fields: dict, key) -> Optional[OpenSlot]:
     """The opened slot, or None when the key is another."""
     try:
-        wrapping = _wrapping_key(fields, key)
+        wrapping = _wrapping_key(fields, _secret(fields, key))
         plain = unseal(wrapping, _bytes(fields["nonce"]), _bound(fields), _bytes(fields["wrapped"]))
     except AuthenticationError:
         return None
@@ -172,15 +174,19 @@ def check_new_key(key) -> None:
         raise KeyAccessError("An encrypted repository needs a passphrase, a key file or a command.")
 
 
-def _type_fields(key, kdf: str) -> dict:
-    if isinstance(key, KeyFile):
-        return {"type": "key-file"}
+def _type_fields(key, kdf: str) -> Tuple[dict, bytes]:
+    """The fields of a new slot that depend on its type, and the key's secret."""
     if isinstance(key, KeyCommand):
         # As text, because what wraps it may take nothing else; without a line's end.
-        return {"type": "command", "blob": _text(run_command(key.wrap, base64.b64encode(os.urandom(KEY_SIZE))))}
-    if kdf != "pbkdf2-hmac-sha512" and (kdf == "scrypt" or _scrypt_works()):
-        return dict(_SCRYPT, type="scrypt")
-    return dict(_PBKDF2, type="pbkdf2-hmac-sha512")
+        secret = os.urandom(KEY_SIZE)
+        return {"type": "command", "blob": _text(run_command(key.wrap, base64.b64encode(secret)))}, secret
+    if isinstance(key, KeyFile):
+        fields = {"type": "key-file"}                           # type: Dict[str, Union[str, int]]
+    elif kdf != "pbkdf2-hmac-sha512" and (kdf == "scrypt" or _scrypt_works()):
+        fields = dict(_SCRYPT, type="scrypt")
+    else:
+        fields = dict(_PBKDF2, type="pbkdf2-hmac-sha512")
+    return fields, _secret(fields, key)
 
 
 def _scrypt_works() -> bool:
@@ -190,16 +196,22 @@ def _scrypt_works() -> bool:
         return False
 
 
-def _wrapping_key(fields: dict, key) -> bytes:
+def _secret(fields: dict, key) -> bytes:
+    """The bytes that the wrapping key is derived from. Raises KeyAccessError when a command does not give them."""
+    if isinstance(key, KeyFile):
+        return key.data
+    if isinstance(key, KeyCommand):
+        return _unwrapped(key, _bytes(fields["blob"]))
+    return unicodedata.normalize("NFC", key.text).encode("utf-8")
+
+
+def _wrapping_key(fields: dict, secret: bytes) -> bytes:
     """Derive the key that wraps the secrets. Refuses costs that would only exhaust this host."""
     if int(fields["format_version"]) > _VERSION:
         raise ValueError(f"it is of format {fields['format_version']}, which is newer than this version knows")
     salt = _bytes(fields["salt"])
-    if isinstance(key, KeyFile):
-        return hkdf(key.data, salt, b"agnostic.recovery key file slot 1")
-    if isinstance(key, KeyCommand):
-        return hkdf(_unwrapped(key, _bytes(fields["blob"])), salt, b"agnostic.recovery command slot 1")
-    secret = unicodedata.normalize("NFC", key.text).encode("utf-8")
+    if fields["type"] in _LABELS:
+        return hkdf(secret, salt, _LABELS[fields["type"]])
     if fields["type"] == "scrypt":
         n, r, p = int(fields["n"]), int(fields["r"]), int(fields["p"])
         memory = 128 * n * r
