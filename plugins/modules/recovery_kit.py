@@ -10,8 +10,9 @@ version_added: 1.1.0
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
 description:
-  - Writes C(recovery-kit.txt) and C(recovery-kit.html), the same page as plain text and for printing on one sheet of A4. It tells where the repository
-    is, how to recognise it, which keys open it, how to install this collection, and the inventory and commands that recover from nothing else.
+  - Writes C(recovery-kit.txt) and C(recovery-kit.html), the same page as plain text and for printing on one sheet of A4.
+  - It tells where the repository is, how to recognise it, which keys open it, how to install this collection, and the inventory and
+    commands that recover from nothing else.
   - Print it and keep it apart from the site. Write it anew when the place of the repository, its keys or its machines have changed.
   - The files are readable for their owner only. Remove them from the host when they are printed.
 extends_documentation_fragment:

@@ -10,13 +10,13 @@ version_added: 1.1.0
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
 description:
-  - Gives the repository a new private key, so that whoever has a copy of the old one cannot read what is captured from then on. A repository
-    begins in epoch 1.
-  - First take away the slots of those who must not follow, with M(agnostic.recovery.repository_key). All slots that are left open the new epoch
-    as well, without being touched, a printed recovery key among them. What is stored stays readable; no data is written again.
+  - Gives the repository a new private key, so that whoever has a copy of the old one cannot read what is captured from then on.
+    A repository begins in epoch 1.
+  - First take away the slots of those who must not follow, with M(agnostic.recovery.repository_key). All slots that are left open the new
+    epoch as well, without being touched, a printed recovery key among them. What is stored stays readable; no data is written again.
   - Capture credentials of the epoch before are refused from then on; export new ones. A capture that runs may end under the old key.
-  - Ids and indexes keep their keys, so that captures go on to find duplicates. Who had a capture credential can still test whether a block that
-    they know is in the repository, and read manifests and indexes.
+  - Ids and indexes keep their keys, so that captures go on to find duplicates. Who had a capture credential can still test whether a block
+    that they know is in the repository, and read manifests and indexes.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
   - agnostic.recovery.repository

@@ -12,8 +12,8 @@ author:
 description:
   - An encrypted repository opens with any of several keys. Each has a key slot, which is known by its label. Slots are added, replaced and
     removed without touching data.
-  - A slot is replaced by making the new one, opening it, and only then taking the old one away. The last slot is never removed. A task that is
-    killed leaves keys that work; run it again.
+  - A slot is replaced by making the new one, opening it, and only then taking the old one away. The last slot is never removed. A task
+    that is killed leaves keys that work; run it again.
   - A key that is taken away opens the repository no more. Who held it may have kept a copy of the secrets behind it; begin a new epoch with
     M(agnostic.recovery.repository_epoch) so that later captures are safe from them.
 extends_documentation_fragment:

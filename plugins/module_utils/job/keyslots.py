@@ -41,8 +41,8 @@ def _give(administration, options, before, own, check):
     complete = [slot for slot in own if slot["complete"]]
     fitting = [slot for slot in complete if kdf in ("", slot["type"]) and administration.opens(slot["name"], key)][:1]
     if complete and not fitting and options["state"] == "present":
-        raise KeyAccessError("The new key does not open the key slot that is labelled '{0}'. To exchange its key, say state=replaced; to keep "
-                             "both, give another label.".format(options["label"]))
+        raise KeyAccessError("The new key does not open the key slot that is labelled '{0}'. To exchange its key, say state=replaced; "
+                             "to keep both, give another label.".format(options["label"]))
     surplus = [slot for slot in own if slot not in fitting and (options["state"] == "replaced" or not slot["complete"])]
     after = [slot for slot in before if slot not in surplus]
     if not fitting:
@@ -56,7 +56,10 @@ def _give(administration, options, before, own, check):
 
 
 def ensure_epoch(options, check):
-    """See that the repository is in epoch `options["number"]`; returns (changed, the epoch before). Raises RepositoryError, KeyAccessError."""
+    """See that the repository is in epoch `options["number"]`; returns (changed, the epoch before).
+
+    Raises RepositoryError, KeyAccessError.
+    """
     with open_store(options["repository"]) as store:
         administration = KeyAdministration(store, key_of(options))
         before = administration.held().keyring.epoch

@@ -55,8 +55,8 @@ def _printed_key(administration, store, label, path):
     if printed and any(administration.opens(slot.name, printed) for slot in own):
         return printed, False
     if own:
-        raise KeyAccessError("There is a key slot labelled '{0}', but {1} does not hold its key, which is nowhere else. Take the slot away with "
-                             "repository_key (state=absent) or give another label.".format(label, path))
+        raise KeyAccessError("There is a key slot labelled '{0}', but {1} does not hold its key, which is nowhere else. Take the "
+                             "slot away with repository_key (state=absent) or give another label.".format(label, path))
     return printed or new_recovery_key(), True
 
 

@@ -35,7 +35,8 @@ def passphrase_from(command: Sequence[str]) -> Passphrase:
 def run_command(command: Sequence[str], data: bytes = b"") -> bytes:
     """What a command prints (at most 16 KiB) when it is given `data` on standard input.
 
-    Raises KeyAccessError when it cannot be run, fails, prints too much, or does not end within SECONDS; it is killed then, with its children.
+    Raises KeyAccessError when it cannot be run, fails, prints too much, or does not end within SECONDS; it is killed then, with its
+    children.
     """
     if not command or not command[0]:
         raise KeyAccessError("The key command is empty; give a program and its arguments as a list.")

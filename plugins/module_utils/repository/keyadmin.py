@@ -65,16 +65,17 @@ class KeyAdministration:
         self._commit(without)
 
     def begin_epoch(self, number: int) -> None:
-        """See that the newest epoch is number `number`: begin it if it is the next one. What is sealed from then on needs its new private key.
+        """See that the newest epoch is number `number`: begin it if it is the next one.
 
-        Every slot of the keyring can open it; older data stays readable with the same slots. Raises RepositoryError.
+        What is sealed from then on needs its new private key, which every slot of the keyring gives. Raises RepositoryError.
         """
         while True:
             held = self.held()
             if held.keyring.epoch == number:
                 return
             if held.keyring.epoch != number - 1:
-                raise RepositoryError(f"The repository is in epoch {held.keyring.epoch}; the next one is {held.keyring.epoch + 1}, not {number}.")
+                raise RepositoryError(f"The repository is in epoch {held.keyring.epoch}; the next one is {held.keyring.epoch + 1}, "
+                                      f"not {number}.")
             self._refuse_old_slots(held.keyring)
             private = new_private_key()
             for name, recipient in held.keyring.slots.items():

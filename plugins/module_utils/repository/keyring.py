@@ -34,8 +34,8 @@ _GRANT = Purpose(b"ZIAG", b"zia/1 epoch grant")
 class Keyring(NamedTuple):
     """`number` counts the changes, from 1; 0 where none is stored (made before there were keyrings).
 
-    `public_keys` has one for each epoch, the newest first. `slots` gives the recipient of each slot by name; `removed` names slots whose objects
-    may still have to be deleted.
+    `public_keys` has one for each epoch, the newest first. `slots` gives the recipient of each slot by name; `removed` names
+    slots whose objects may still have to be deleted.
     """
     number: int
     public_keys: Tuple[bytes, ...]
@@ -89,8 +89,8 @@ def epoch_public_key(store: ObjectStore, repository_id: str) -> Optional[bytes]:
 def follow(store: ObjectStore, repository_id: str, root_public_key: bytes, slot: OpenSlot) -> HeldKeys:
     """All that an open slot gives access to: the newest authentic keyring, and the private keys of its epochs.
 
-    Keyrings are followed from the first, so that none counts that leaves out an epoch before it. One that is damaged, forged, or of an epoch
-    that was not granted to the slot is passed over and told as the problem: it keeps nobody from restoring.
+    Keyrings are followed from the first, so that none counts that leaves out an epoch before it. One that is damaged, forged, or of an
+    epoch that was not granted to the slot is passed over and told as the problem: it keeps nobody from restoring.
     """
     known = {public_key(private): private for private in slot.secrets.private_keys}
     numbers = _numbers(store, repository_id)

@@ -52,7 +52,7 @@ def read_recovery_key(text: str) -> KeyFile:
         signs = "".join(lines)
         if len(signs) != _LINES * _LINE_SIGNS:
             raise KeyAccessError(f"The recovery key has {_LINES} lines of {_LINE_SIGNS} signs, {_LINES * _LINE_SIGNS} in all; "
-                                 f"given are {len(signs)} signs in {len(lines)} lines. Give it with its line breaks to hear which line is wrong.")
+                                 f"given are {len(signs)} signs in {len(lines)} lines. With line breaks it is told which line is wrong.")
         lines = [signs[start:start + _LINE_SIGNS] for start in range(0, len(signs), _LINE_SIGNS)]
     return KeyFile(b"".join(_read_line(number, line) for number, line in enumerate(lines)))
 

@@ -198,7 +198,7 @@ def open_slot_of(store: ObjectStore, key: Key) -> Tuple[RepositoryInfo, OpenSlot
     if not info.encrypted:
         raise KeyAccessError(f"The repository at {store.label} is not encrypted: it has no keys.")
     if isinstance(key, NoKey):
-        raise KeyAccessError(f"The repository at {store.label} is encrypted: give a passphrase, a key file, another key or a capture credential.")
+        raise KeyAccessError(f"The repository at {store.label} is encrypted: give a passphrase, a key file or another key of it.")
     require_cryptography()
     slot = open_slots(store, info.id, key)
     _check_mac(root, slot.secrets, store)

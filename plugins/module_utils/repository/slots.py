@@ -79,9 +79,10 @@ def add_slot(store: ObjectStore, repository_id: str, secrets: Secrets, key, labe
     plain = json.dumps({"id_key": _text(secrets.id_key), "index_key": _text(secrets.index_key),
                         "private_keys": [_text(private) for private in secrets.private_keys]}, sort_keys=True).encode("ascii")
     fields["wrapped"] = _text(seal(wrapping, _bytes(fields["nonce"]), _bound(fields), plain))
+    content = json.dumps(dict(fields, checksum=_checksum(fields)), sort_keys=True, indent=1).encode("ascii") + b"\n"
     while True:
         name = os.urandom(8).hex()
-        if store.put_new(PREFIX + name, json.dumps(dict(fields, checksum=_checksum(fields)), sort_keys=True, indent=1).encode("ascii") + b"\n"):
+        if store.put_new(PREFIX + name, content):
             return OpenSlot(name, secrets, private)
 
 
@@ -94,7 +95,8 @@ def list_slots(store: ObjectStore, repository_id: str) -> Iterator[SlotInfo]:
             yield SlotInfo(name[len(PREFIX):], "", "", "", str(error))
             continue
         if fields.get("repository") == repository_id:
-            yield SlotInfo(name[len(PREFIX):], str(fields.get("label", "")), str(fields.get("type", "")), str(fields.get("created", "")), "")
+            label, kind, created = [str(fields.get(field, "")) for field in ("label", "type", "created")]
+            yield SlotInfo(name[len(PREFIX):], label, kind, created, "")
 
 
 def open_slots(store: ObjectStore, repository_id: str, key) -> OpenSlot:
@@ -231,8 +233,8 @@ def _unwrapped(key: KeyCommand, blob: bytes) -> bytes:
     except (ValueError, binascii.Error):
         secret = b""
     if len(secret) != KEY_SIZE:
-        raise KeyAccessError(f"The key command {key.unwrap[0]} did not print the secret that was wrapped, {KEY_SIZE} bytes as Base64: is it "
-                             "the counterpart of the command that wrapped it?")
+        raise KeyAccessError(f"The key command {key.unwrap[0]} did not print the secret that was wrapped, {KEY_SIZE} bytes as Base64: is "
+                             "it the counterpart of the command that wrapped it?")
     return secret
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The recovery kit: one page for the safe, with all that is needed when nothing else is left but the repository. As text, and as HTML for A4."""
+"""The recovery kit: one page for the safe, with all that is needed when only the repository is left. As text, and as HTML for A4."""
 
 import html
 import json
@@ -65,8 +65,8 @@ def kit_html(kit: Kit) -> str:
             f"<p>{html.escape(_INTRODUCTION)}</p>{''.join(parts)}</body></html>\n")
 
 
-_INTRODUCTION = ("Keep this page apart from the site that it is for. With it, the repository and a Linux machine, every server can be recovered, "
-                 "although its site, its inventory and its controller are gone.")
+_INTRODUCTION = ("Keep this page apart from the site that it is for. With it, the repository and a Linux machine, every server can be "
+                 "recovered, although its site, its inventory and its controller are gone.")
 
 _STYLE = """
 @page { size: A4; margin: 12mm 14mm; }
@@ -87,15 +87,16 @@ def _repository(kit: Kit) -> _Part:
     withheld = f" Also needed, and not printed here: {', '.join(kit.withheld)}." if kit.withheld else ""
     return _Part("1. The repository", (
         f"Place: {where}.{withheld}",
-        f"Id {kit.id}, format version {kit.format_version}, made {kit.created}. Public key of epoch {kit.epoch}, SHA-256: {kit.fingerprint}."))
+        f"Id {kit.id}, format version {kit.format_version}, made {kit.created}. "
+        f"Public key of epoch {kit.epoch}, SHA-256: {kit.fingerprint}."))
 
 
 def _key(kit: Kit) -> _Part:
     if kit.key is None:
         return _Part("2. The key", ("No key is printed on this page. One of the keys below is needed.",))
     return _Part("2. The key", (
-        f"Whoever has these lines can read every image: key slot \"{kit.label}\". Type them into a file key.txt. There are no letters I, L, O, U; case and "
-        "spaces do not matter. The last group of each line checks it, so a typing error is told with its line.",),
+        f"Whoever has these lines can read every image: key slot \"{kit.label}\". Type them into a file key.txt. There are no letters "
+        "I, L, O, U; case and spaces do not matter. The last group of each line checks it, so a typing error is told with its line.",),
         tuple(f"{number}: {line}" for number, line in enumerate(kit.key, 1)))
 
 
@@ -109,8 +110,8 @@ def _slots(kit: Kit) -> _Part:
 def _machine(kit: Kit) -> _Part:
     library = _LIBRARIES.get(str(kit.location.get("type")), "")
     return _Part("4. A machine to recover with", (
-        "Any Linux with Python 3.11 or newer, as root, that reaches the place of the repository and has room for the restored disks. For guests on it: "
-        "QEMU (Debian: qemu-system-x86).",), (
+        "Any Linux with Python 3.11 or newer, as root, that reaches the place of the repository and has room for the restored disks. For "
+        "guests on it: QEMU (Debian: qemu-system-x86).",), (
         "python3 -m venv /opt/recovery",
         "/opt/recovery/bin/pip install ansible-core cryptography zstandard" + (" " + library if library else ""),
         ". /opt/recovery/bin/activate",
@@ -146,8 +147,9 @@ def _inventory(kit: Kit) -> _Part:
 
 def _recover(_kit: Kit) -> _Part:
     return _Part("6. Recover", (
-        "The first command lists the images, the second writes the disks of the latest ones to files (or to where dr_restore_disks says), the third boots "
-        "the machines as isolated guests, checks and removes them. Another time: -e dr_image=2026-11-22T01:00:00Z. One machine: --limit NAME.",), (
+        "The first command lists the images, the second writes the disks of the latest ones to files (or to where dr_restore_disks says), "
+        "the third boots the machines as isolated guests, checks and removes them. An earlier image: -e dr_image=2026-11-22T01:00:00Z. One "
+        "machine: --limit NAME.",), (
         "ansible-playbook -i inventory.yml agnostic.recovery.status",
         "ansible-playbook -i inventory.yml agnostic.recovery.restore -e dr_restore_dir=/srv/restored",
         "ansible-playbook -i inventory.yml agnostic.recovery.drill -e dr_capture=false"))

@@ -277,7 +277,8 @@ def test_a_kit_whose_key_is_nowhere_else_is_not_made_up(play, repository, tmp_pa
     kit = play.task("recovery_kit", output_dir="{{ folder }}", include_key=True)
     play.run([kit])
     (tmp_path / "recovery-kit.txt").unlink()
-    result, _text = run_all(play, {"lost": kit, "other_label": play.task("recovery_kit", output_dir="{{ folder }}", include_key=True, label="second kit")})
+    second = play.task("recovery_kit", output_dir="{{ folder }}", include_key=True, label="second kit")
+    result, _text = run_all(play, {"lost": kit, "other_label": second})
     assert result["lost"]["failed"] and "which is nowhere else" in result["lost"]["msg"]
     assert result["other_label"]["changed"]
 

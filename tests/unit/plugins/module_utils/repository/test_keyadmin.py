@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Adding, replacing and removing key slots, new epochs: stopped at every step, beside each other, and against who may write to the store."""
+"""Adding, replacing and removing key slots, new epochs: stopped at every step, beside each other, against who may write to the store."""
 
 import json
 import os

@@ -14,7 +14,8 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.errors import Ke
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository import keyring, slots
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keyring import Keyring, put_keyring
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys import KeyFile
-from ansible_collections.agnostic.recovery.plugins.module_utils.repository.recovery_key import new_recovery_key, read_recovery_key, write_recovery_key
+from ansible_collections.agnostic.recovery.plugins.module_utils.repository.recovery_key import (
+    new_recovery_key, read_recovery_key, write_recovery_key)
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.sealing import open_key
 
 FORMAT = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[".."] * 5, "docs", "format.md")
@@ -25,7 +26,8 @@ def test_forms_that_people_type():
     lines = write_recovery_key(key)
     assert all(re.match(r"^[0-9A-HJKMNP-TV-Z]{4}( [0-9A-HJKMNP-TV-Z]{4}){4}$", line) for line in lines) and len(lines) == 4
     text = "\n".join(lines)
-    for typed in (text, text.lower(), text.replace(" ", ""), text.replace(" ", "-"), text.replace("\n", " "), "\r\n".join(lines) + "\r\n\r\n",
+    for typed in (text, text.lower(), text.replace(" ", ""), text.replace(" ", "-"), text.replace("\n", " "),
+                  "\r\n".join(lines) + "\r\n\r\n",
                   "\n".join("%d: %s" % numbered for numbered in enumerate(lines, 1)), text.replace("0", "O").replace("1", "l"),
                   "  " + text.replace("1", "I").replace(" ", "\t")):
         assert read_recovery_key(typed) == key
