@@ -9,8 +9,8 @@ import json
 from typing import NamedTuple, Optional, Tuple
 
 _LIBRARIES = {"s3": "boto3", "swift": "openstacksdk"}
-_MAX_MACHINES = 8
-_MAX_SLOTS = 8
+_MAX_MACHINES = 24
+_MAX_SLOTS = 6
 _NEEDS = {"scrypt": "a passphrase", "pbkdf2-hmac-sha512": "a passphrase", "key-file": "a key file, or the key as printed",
           "command": "the command that unwraps its secret (key service, token)"}
 # How the inventory names the key, by the type of the slot that is to be used.
@@ -70,10 +70,10 @@ _INTRODUCTION = ("Keep this page apart from the site that it is for. With it, th
 
 _STYLE = """
 @page { size: A4; margin: 12mm 14mm; }
-body { font: 9pt/1.3 "DejaVu Sans", Arial, sans-serif; color: #000; background: #fff; max-width: 182mm; margin: 0 auto; }
+body { font: 8.5pt/1.25 "DejaVu Sans", Arial, sans-serif; color: #000; background: #fff; max-width: 182mm; margin: 0 auto; }
 h1 { font-size: 15pt; margin: 0 0 1mm; } h2 { font-size: 10pt; margin: 2.6mm 0 .8mm; border-bottom: .3mm solid #000; }
 p { margin: .8mm 0; overflow-wrap: anywhere; }
-pre { font: 8pt/1.3 "DejaVu Sans Mono", "Liberation Mono", Consolas, monospace; margin: .8mm 0; padding: 1.2mm 2mm; border: .2mm solid #777;
+pre { font: 8pt/1.25 "DejaVu Sans Mono", "Liberation Mono", Consolas, monospace; margin: .8mm 0; padding: 1.2mm 2mm; border: .2mm solid #777;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 """
 
@@ -127,9 +127,9 @@ def _inventory(kit: Kit) -> _Part:
         key = _KEY_LINES[kind]
         note = {"scrypt": " The file key.txt beside it holds the passphrase.", "command": " Fill in the command."}.get(kind, "")
     location = dict(kit.location, **{name: "FILL IN" for name in kit.withheld})
-    machines = list(kit.machines[:_MAX_MACHINES])
-    more = f" There are {len(kit.machines) - _MAX_MACHINES} machines more; the names of all are told by the last part." \
-        if len(kit.machines) > _MAX_MACHINES else ""
+    machines = {name: {} for name in kit.machines[:_MAX_MACHINES] or ("MACHINE",)}
+    left_out = len(kit.machines) - _MAX_MACHINES
+    more = f" There are {left_out} machines more: the module image_info lists all." if left_out > 0 else ""
     return _Part("5. inventory.yml", (f"Each machine to be recovered is a host.{note}{more}",), (
         "all:",
         "  vars:",
@@ -142,7 +142,7 @@ def _inventory(kit: Kit) -> _Part:
         "    localhost:",
         "  children:",
         "    dr_machines:",
-        "      hosts:") + tuple(f"        {json.dumps(name)}:" for name in machines or ["MACHINE"]))
+        "      hosts: " + json.dumps(machines, ensure_ascii=False)))
 
 
 def _recover(_kit: Kit) -> _Part:
