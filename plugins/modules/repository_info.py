@@ -63,6 +63,28 @@ access:
   returned: success
   type: str
   sample: read
+slots:
+  description: The key slots of an encrypted repository. No key is needed to list them.
+  returned: success
+  type: list
+  elements: dict
+  version_added: 1.1.0
+  contains:
+    name:
+      description: Name of the slot's object.
+      type: str
+    label:
+      description: Its label.
+      type: str
+    type:
+      description: V(scrypt), V(pbkdf2-hmac-sha512), V(key-file) or V(command).
+      type: str
+    created:
+      description: When it was made, UTC.
+      type: str
+    problem:
+      description: Why it cannot be read, or empty.
+      type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -79,10 +101,10 @@ def main():
         supports_check_mode=True,
     )
     try:
-        repository, access = describe_repository(module.params)
+        repository, access, slots = describe_repository(module.params)
     except RecoveryError as error:
         module.fail_json(msg=str(error), error_type=type(error).__name__)
-    module.exit_json(changed=False, repository=repository, access=access)
+    module.exit_json(changed=False, repository=repository, access=access, slots=slots)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@
 """Making a repository where there is none, and telling what one is."""
 
 import os
-import tempfile
 
 from ..errors import KeyAccessError, RepositoryError
 from ..repository import keys
 from ..repository.open import open_store
 from ..repository.repository import (
     DEFAULT_CHUNK_SIZE, FORMAT_VERSION, ROOT, RepositoryInfo, export_capture_credential, init_repository, open_repository, read_info)
-from .opening import key_of
+from ..repository.slots import list_slots
+from .opening import key_of, opened
+from .options import KEY_SPEC
+from .plain import plain
+from .privatefile import ensure_private_file
 
 KEY_FILE_SIZE = 32
 
@@ -36,18 +39,25 @@ def ensure_repository(options, check):
         written = False
         if options["capture_credential_file"]:
             credential = export_capture_credential(repository).encode("ascii") + b"\n"
-            written = _ensure_private_file(options["capture_credential_file"], credential, check)
+            written = ensure_private_file(options["capture_credential_file"], credential, check)
         return made or written, describe(info), tuple(store.notes)
 
 
 def describe_repository(options):
-    """(description, access) of a repository; access is "read", "capture" or "none". Raises RepositoryError, KeyAccessError."""
+    """(description, access, key slots) of a repository; access is "read", "capture" or "none". Raises RepositoryError, KeyAccessError."""
     with open_store(options["repository"]) as store:
         info = read_info(store)
+        slots = [plain(slot) for slot in list_slots(store, info.id)] if info.encrypted else []
         key = key_of(options)
         if info.encrypted and isinstance(key, keys.NoKey):
-            return describe(info), "none"
-        return describe(info), "read" if open_repository(store, key).can_read else "capture"
+            return describe(info), "none", slots
+        return describe(info), "read" if open_repository(store, key).can_read else "capture", slots
+
+
+def capture_credential(options):
+    """The capture credential of the repository that `options` name. Raises RepositoryError, KeyAccessError."""
+    with opened(options) as repository:
+        return export_capture_credential(repository)
 
 
 def describe(info):
@@ -65,16 +75,16 @@ def _make(store, options, check):
         return RepositoryInfo("", FORMAT_VERSION, chunk_size, not options["unencrypted"], "", "", "")
     path = options["key_file"]
     if path and not os.path.exists(path):
-        _ensure_private_file(path, os.urandom(KEY_FILE_SIZE), check=False)
+        ensure_private_file(path, os.urandom(KEY_FILE_SIZE), check=False)
     return init_repository(store, key_of(options), chunk_size, encrypted=not options["unencrypted"])
 
 
 def _refuse_contradiction(options):
-    key = options["passphrase"] or options["key_file"]
+    key = any(options.get(name) for name in KEY_SPEC)
     if options["unencrypted"] and (key or options["capture_credential_file"]):
-        raise KeyAccessError("An unencrypted repository has no passphrase, key file or capture credential: leave them out, or unencrypted.")
+        raise KeyAccessError("An unencrypted repository has no key and no capture credential: leave them out, or unencrypted.")
     if not options["unencrypted"] and not key:
-        raise KeyAccessError("Give a passphrase or a key file, or say that the repository is to be unencrypted.")
+        raise KeyAccessError("Give a passphrase, a key file or another key, or say that the repository is to be unencrypted.")
 
 
 def _refuse_difference(info, options, label):
@@ -82,23 +92,4 @@ def _refuse_difference(info, options, label):
         raise RepositoryError("The repository at {0} has chunks of {1} bytes, not of {2}; that cannot be changed.".format(
             label, info.chunk_size, options["chunk_size"]))
     if options["unencrypted"] and info.encrypted:
-        raise KeyAccessError("The repository at {0} is encrypted; that cannot be changed. Give its passphrase or key file.".format(label))
-
-
-def _ensure_private_file(path, data, check):
-    """A file with these bytes that only its owner can read; returns whether it had to be changed."""
-    try:
-        if os.path.exists(path):
-            with open(path, "rb") as handle:
-                if handle.read() == data and os.fstat(handle.fileno()).st_mode & 0o077 == 0:
-                    return False
-        if not check:
-            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".recovery-")
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(handle)
-            os.rename(temporary, path)
-        return True
-    except OSError as error:
-        raise KeyAccessError("The file {0} cannot be written: {1}.".format(path, error.strerror))
+        raise KeyAccessError("The repository at {0} is encrypted; that cannot be changed. Give a key of it.".format(label))

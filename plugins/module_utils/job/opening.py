@@ -8,16 +8,24 @@ from contextlib import contextmanager
 
 from ..errors import KeyAccessError
 from ..repository import keys
+from ..repository.commands import passphrase_from
 from ..repository.open import open_store
+from ..repository.recovery_key import read_recovery_key
 from ..repository.repository import open_repository
 
 
 def key_of(options):
-    """The key that `options` name; `NoKey` if they name none. Raises KeyAccessError if the key file cannot be read."""
+    """The key that `options` name; `NoKey` if they name none. Raises KeyAccessError if a key file or command does not give it."""
     if options.get("passphrase"):
         return keys.Passphrase(options["passphrase"])
+    if options.get("passphrase_command"):
+        return passphrase_from(options["passphrase_command"])
     if options.get("key_file"):
         return keys.KeyFile(_read_key_file(options["key_file"]))
+    if options.get("recovery_key"):
+        return read_recovery_key(options["recovery_key"])
+    if options.get("key_command"):
+        return keys.KeyCommand(tuple(options["key_command"]), tuple(options.get("wrap_command") or ()))
     if options.get("capture_credential"):
         return keys.CaptureCredential(options["capture_credential"])
     return keys.NoKey()

@@ -50,7 +50,10 @@ REPOSITORY_SPEC = {
 # At most one of them is given; none for an unencrypted repository.
 KEY_SPEC = {
     "passphrase": {"type": "str", "no_log": True},
+    "passphrase_command": {"type": "list", "elements": "str", "no_log": False},
     "key_file": {"type": "path", "no_log": False},
+    "recovery_key": {"type": "str", "no_log": True},
+    "key_command": {"type": "list", "elements": "str", "no_log": False},
 }
 CAPTURE_KEY_SPEC = dict(KEY_SPEC, capture_credential={"type": "str", "no_log": True})
 

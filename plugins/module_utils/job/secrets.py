@@ -4,7 +4,8 @@
 
 """Keeps what must not be seen out of texts."""
 
-SECRET_OPTIONS = ("passphrase", "capture_credential", "secret_key", "session_token", "password", "application_credential_secret")
+SECRET_OPTIONS = (
+    "passphrase", "recovery_key", "capture_credential", "secret_key", "session_token", "password", "application_credential_secret")
 HIDDEN = "********"
 
 

@@ -10,19 +10,14 @@ is described in docs/format.md. It is durable before the first chunk that uses i
 
 import hashlib
 import os
-import struct
 from typing import NamedTuple
 
-from .crypto import KEY_SIZE, NONCE_SIZE, AuthenticationError, hkdf, new_private_key, public_key, seal, shared_secret, unseal
+from .crypto import KEY_SIZE, AuthenticationError, public_key
 from .keys import Secrets
+from .sealing import SIZE, Purpose, check_sealed, open_key, recipient_id, recipient_of, seal_key
 
 PREFIX = "keys/data/"
-SIZE = 104
-_HEADER = struct.Struct(">4sBB2x16s32s")     # magic, format, suite, recipient, ephemeral public key
-_MAGIC = b"ZIAK"
-_FORMAT = 1
-_SUITE = 1
-_LABEL = b"zia/1 data key"
+_PURPOSE = Purpose(b"ZIAK", b"zia/1 data key")
 
 
 class DataKey(NamedTuple):
@@ -33,23 +28,16 @@ class DataKey(NamedTuple):
 def seal_data_key(repository_id: bytes, recipient: bytes):
     """A fresh data key and the object that keeps it, sealed to the X25519 public key `recipient`: (DataKey, bytes)."""
     key = os.urandom(KEY_SIZE)
-    ephemeral = new_private_key()
-    header = _HEADER.pack(_MAGIC, _FORMAT, _SUITE, _recipient_id(recipient), public_key(ephemeral))
-    wrapping = _wrapping_key(shared_secret(ephemeral, recipient), header, recipient)
-    sealed = header + seal(wrapping, bytes(NONCE_SIZE), header + repository_id, key)
+    sealed = seal_key(_PURPOSE, recipient, repository_id, key)
     return DataKey(hashlib.sha256(sealed).digest(), key), sealed
 
 
 def open_data_key(data: bytes, key_id: bytes, repository_id: bytes, secrets: Secrets) -> DataKey:
     """Undo `seal_data_key`. Raises AuthenticationError: altered, or sealed to a key that is not among the secrets."""
     check_data_key(data, key_id)
-    header = data[:_HEADER.size]
-    _magic, _format, _suite, recipient_id, ephemeral = _HEADER.unpack(header)
     for private in secrets.private_keys:
-        recipient = public_key(private)
-        if _recipient_id(recipient) == recipient_id:
-            wrapping = _wrapping_key(shared_secret(private, ephemeral), header, recipient)
-            return DataKey(key_id, unseal(wrapping, bytes(NONCE_SIZE), header + repository_id, data[_HEADER.size:]))
+        if recipient_id(public_key(private)) == recipient_of(data):
+            return DataKey(key_id, open_key(_PURPOSE, data, private, repository_id))
     raise AuthenticationError("it is sealed to a key that this repository's key slots do not hold")
 
 
@@ -57,13 +45,4 @@ def check_data_key(data: bytes, key_id: bytes) -> None:
     """What can be checked without a private key: the content is the one that the id names."""
     if len(data) != SIZE or hashlib.sha256(data).digest() != key_id:
         raise AuthenticationError("its content is not what its name says")
-    if data[:6] != _MAGIC + bytes((_FORMAT, _SUITE)):
-        raise AuthenticationError("it is of a format that this version does not know")
-
-
-def _wrapping_key(shared: bytes, header: bytes, recipient: bytes) -> bytes:
-    return hkdf(shared, header[-32:] + recipient, _LABEL)
-
-
-def _recipient_id(recipient: bytes) -> bytes:
-    return hashlib.sha256(recipient).digest()[:16]
+    check_sealed(_PURPOSE, data)

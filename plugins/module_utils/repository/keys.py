@@ -4,8 +4,8 @@
 
 """What opens a repository: the keys an operator holds, and the secrets they give access to.
 
-Every way in opens the same secrets. A reader's way (passphrase, key file) goes through a key slot, see slots.py; the capture
-credential is the part of the secrets that a source may hold, as text.
+Every way in opens the same secrets. A reader's way (passphrase, key file, command) goes through a key slot, see slots.py; the
+capture credential is the part of the secrets that a source may hold, as text.
 """
 
 import base64
@@ -30,6 +30,16 @@ class KeyFile(NamedTuple):
     data: bytes
 
 
+class KeyCommand(NamedTuple):
+    """Opens a command slot with what a key service or token unwraps; may read. See commands.py.
+
+    `unwrap` and `wrap` are programs with their arguments; `wrap` is needed only to make the slot. A passphrase that a command prints is
+    a Passphrase.
+    """
+    unwrap: Tuple[str, ...]
+    wrap: Tuple[str, ...] = ()
+
+
 class CaptureCredential(NamedTuple):
     """One line of text from `export_capture_credential`. Lets a source write, find duplicates and read indexes, never data."""
     text: str
@@ -39,15 +49,15 @@ class NoKey(NamedTuple):
     """For unencrypted repositories."""
 
 
-Key = Union[Passphrase, KeyFile, CaptureCredential, NoKey]
+Key = Union[Passphrase, KeyFile, KeyCommand, CaptureCredential, NoKey]
 
 
 class Secrets(NamedTuple):
     """What the key slots protect. `private_keys` is empty for a source that holds only the capture credential."""
     id_key: bytes                        # HMAC key of chunk ids
     index_key: bytes                     # root of the keys of index pages and manifests
-    public_key: bytes                    # X25519; data keys are sealed to it
-    private_keys: Tuple[bytes, ...]      # X25519, the newest first; older ones open what was stored before a rotation
+    public_key: bytes                    # X25519, of the newest epoch; data keys are sealed to it
+    private_keys: Tuple[bytes, ...]      # X25519, one for each epoch, the newest first
 
 
 def write_credential(repository_id: str, secrets: Secrets) -> str:

@@ -11,14 +11,15 @@ import os
 import re
 import threading
 import time
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from ..errors import DamagedObjectError, KeyAccessError, RepositoryError
 from . import datakey
 from .crypto import KEY_SIZE, AuthenticationError, hkdf, new_private_key, public_key, require_cryptography
 from .datakey import DataKey
+from .keyring import Keyring, epoch_public_key, follow, put_keyring
 from .keys import CaptureCredential, Key, NoKey, Secrets, read_credential, write_credential
-from .slots import add_slot, check_new_key, open_slots
+from .slots import OpenSlot, add_slot, check_new_key, open_slots
 from .store import ObjectStore
 
 FORMAT_VERSION = 1
@@ -34,7 +35,7 @@ _SUITES = {"none": SUITE_NONE, "aes-256-gcm": SUITE_AES_256_GCM}
 
 
 class RepositoryInfo(NamedTuple):
-    """The root object. `id` is 32 hex digits; sizes are bytes; `public_key` is hex, empty in an unencrypted repository."""
+    """The root object. `id` is 32 hex digits; sizes are bytes; `public_key` (hex) is that of the first epoch, empty if unencrypted."""
     id: str
     format_version: int
     chunk_size: int
@@ -48,16 +49,17 @@ class Repository:
     """An open repository: the store and what the key at hand gives access to.
 
     `page_key` and `manifest_key` encrypt index pages and manifests (None in an unencrypted repository); `suite` is the number
-    of the cipher suite; `id` the 16 bytes that every sealed object is bound to.
+    of the cipher suite; `id` the 16 bytes that every sealed object is bound to. `problem` says why nothing new may be sealed.
     """
 
-    def __init__(self, store: ObjectStore, info: RepositoryInfo, secrets: Optional[Secrets]):
+    def __init__(self, store: ObjectStore, info: RepositoryInfo, secrets: Optional[Secrets], problem: str = ""):
         self.store = store
         self.info = info
         self.id = bytes.fromhex(info.id)
         self.chunk_size = info.chunk_size
         self.suite = _SUITES[info.suite]
         self.secrets = secrets
+        self.problem = problem
         self.can_read = secrets is None or bool(secrets.private_keys)
         self.page_key = None             # type: Optional[bytes]
         self.manifest_key = None         # type: Optional[bytes]
@@ -72,9 +74,11 @@ class Repository:
         self._lock = threading.Lock()
 
     def new_data_key(self) -> Optional[DataKey]:
-        """A fresh data key, its object durable in the store; None in an unencrypted repository."""
+        """A fresh data key, its object durable in the store; None in an unencrypted repository. Raises KeyAccessError."""
         if self.secrets is None:
             return None
+        if self.problem:
+            raise KeyAccessError(f"Nothing new can be sealed. {self.problem}")
         key, sealed = datakey.seal_data_key(self.id, self.secrets.public_key)
         self.store.put_new(datakey.PREFIX + key.id.hex(), sealed)
         with self._lock:
@@ -156,7 +160,9 @@ def init_repository(store: ObjectStore, key: Key, chunk_size: int = DEFAULT_CHUN
         secrets = Secrets(os.urandom(KEY_SIZE), os.urandom(KEY_SIZE), public_key(private), (private,))
         root.update(suite="aes-256-gcm", public_key=secrets.public_key.hex())
         root["mac"] = _root_mac(root, secrets)
-        add_slot(store, repository_id, secrets, key, "default", created)
+        slot = add_slot(store, repository_id, secrets, key, "default", created)
+        slots = {slot.name: public_key(slot.private_key)}
+        put_keyring(store, repository_id, Keyring(1, (secrets.public_key,), slots, ()), created, private)
     if not store.put_new(ROOT, _encode_root(root)):
         raise RepositoryError(f"There is a repository at {store.label} already.")
     return _info(root)
@@ -175,25 +181,45 @@ def open_repository(store: ObjectStore, key: Key) -> Repository:
         if not isinstance(key, NoKey):
             raise KeyAccessError(f"The repository at {store.label} is not encrypted, but a key was given for it: is it the right one?")
         return Repository(store, info, None)
-    if isinstance(key, NoKey):
-        raise KeyAccessError(f"The repository at {store.label} is encrypted: give a passphrase, a key file or a capture credential.")
-    require_cryptography()
     if isinstance(key, CaptureCredential):
+        require_cryptography()
         secrets = read_credential(key, info.id)
-    else:
-        secrets = open_slots(store, info.id, key)
-    if not hmac.compare_digest(str(root.get("mac")), _root_mac(root, secrets)):
-        raise DamagedObjectError(f"{ROOT} of the repository at {store.label} was altered: its authentication code does not match.")
-    if secrets.public_key.hex() != info.public_key:
-        raise KeyAccessError(f"The key at hand is of another epoch than the repository at {store.label}; export the credential again.")
-    return Repository(store, info, secrets)
+        _check_mac(root, secrets, store)
+        if secrets.public_key != (epoch_public_key(store, info.id) or bytes.fromhex(info.public_key)):
+            raise KeyAccessError(f"The capture credential is of another epoch than the repository at {store.label}; export it again.")
+        return Repository(store, info, secrets)
+    held = follow(store, info.id, bytes.fromhex(info.public_key), open_slot_of(store, key)[1])
+    return Repository(store, info, held.secrets, held.problem)
+
+
+def open_slot_of(store: ObjectStore, key: Key) -> Tuple[RepositoryInfo, OpenSlot]:
+    """The key slot that `key` opens, of an encrypted repository whose root object is authentic. Raises as `open_repository` does."""
+    root = _read_root(store)
+    info = _info(root)
+    if not info.encrypted:
+        raise KeyAccessError(f"The repository at {store.label} is not encrypted: it has no keys.")
+    if isinstance(key, NoKey):
+        raise KeyAccessError(f"The repository at {store.label} is encrypted: give a passphrase, a key file or another key of it.")
+    require_cryptography()
+    slot = open_slots(store, info.id, key)
+    _check_mac(root, slot.secrets, store)
+    if public_key(slot.secrets.private_keys[-1]).hex() != info.public_key:
+        raise DamagedObjectError(f"The key slot {slot.name} of the repository at {store.label} does not hold the key of its first epoch.")
+    return info, slot
 
 
 def export_capture_credential(repository: Repository) -> str:
     """The capture credential: one line of text, to be handled as a secret. See docs/format.md for what its holder can do."""
     if repository.secrets is None:
         raise KeyAccessError("An unencrypted repository has no capture credential: who can reach it can write and read.")
+    if repository.problem:
+        raise KeyAccessError(repository.problem)
     return write_credential(repository.info.id, repository.secrets)
+
+
+def _check_mac(root: dict, secrets: Secrets, store: ObjectStore) -> None:
+    if not hmac.compare_digest(str(root.get("mac")), _root_mac(root, secrets)):
+        raise DamagedObjectError(f"{ROOT} of the repository at {store.label} was altered: its authentication code does not match.")
 
 
 def _info(root: dict) -> RepositoryInfo:

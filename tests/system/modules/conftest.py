@@ -94,7 +94,7 @@ class Play:
             arguments.setdefault("job_dir", "{{ job_dir }}")
         given = {name: value for name, value in arguments.items() if value is not None}
         task = {"agnostic.recovery." + module: given, "register": register}
-        if module.startswith("repository_") or module == "image_info":
+        if module.startswith("repository_") or module in ("image_info", "recovery_kit"):
             task["vars"] = {"ansible_python_interpreter": sys.executable}
         return task
 

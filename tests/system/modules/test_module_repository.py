@@ -66,7 +66,7 @@ def test_repositories(play, tmp_path):
     expect("wrong_checked", failed=True, words="key file", error="KeyAccessError")
     expect("other_chunks", failed=True, words="cannot be changed", error="RepositoryError")
     expect("not_open", failed=True, words="is encrypted", error="KeyAccessError")
-    expect("nothing_said", failed=True, words="Give a passphrase or a key file, or say", error="KeyAccessError")
+    expect("nothing_said", failed=True, words="Give a passphrase, a key file or another key, or say", error="KeyAccessError")
     expect("contradiction", failed=True, words="leave them out", error="KeyAccessError")
     assert not expect("open", changed=True)["repository"]["encrypted"]
     expect("open_again")

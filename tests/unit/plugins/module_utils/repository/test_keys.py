@@ -9,12 +9,12 @@ import os
 
 import pytest
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.errors import DamagedObjectError, KeyAccessError, RepositoryError
+from ansible_collections.agnostic.recovery.plugins.module_utils.errors import DamagedObjectError, KeyAccessError
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository import datakey, slots
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.crypto import AuthenticationError, new_private_key, public_key
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.directory import DirectoryStore
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys import (
-    CaptureCredential, KeyFile, NoKey, Passphrase, Secrets)
+    CaptureCredential, KeyCommand, KeyFile, NoKey, Passphrase, Secrets)
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.repository import (
     export_capture_credential, init_repository, open_repository, read_info)
 
@@ -54,7 +54,7 @@ def test_real_passphrase_slot(tmp_path):
         init_repository(store, Passphrase("correct horse"))
         (slot,) = slots.list_slots(store, read_info(store).id)
         assert slot.type in ("scrypt", "pbkdf2-hmac-sha512") and slot.label == "default"
-        with open(os.path.join(store.path, slot.object)) as file:
+        with open(os.path.join(store.path, slots.PREFIX + slot.name)) as file:
             assert json.load(file).get("n", 1 << 17) == 1 << 17
         assert open_repository(store, Passphrase("correct horse")).can_read
         with pytest.raises(KeyAccessError, match="The passphrase is wrong"):
@@ -78,19 +78,6 @@ def test_without_scrypt_pbkdf2_is_taken(store, cheap_kdf, monkeypatch):
     assert open_repository(store, Passphrase("x")).can_read
 
 
-def test_remove_slot_but_not_the_last(store, cheap_kdf):
-    repository = open_repository(store, KEY_FILE)
-    name = slots.add_slot(store, repository.info.id, repository.secrets, Passphrase("x"), "temporary", "now")
-    slots.remove_slot(store, repository.info.id, name)
-    with pytest.raises(KeyAccessError, match="no key slot for a passphrase"):
-        open_repository(store, Passphrase("x"))
-    (last,) = slots.list_slots(store, repository.info.id)
-    with pytest.raises(RepositoryError, match="the last key slot"):
-        slots.remove_slot(store, repository.info.id, last.object)
-    with pytest.raises(RepositoryError, match="no key slot keys/slots/nothing"):
-        slots.remove_slot(store, repository.info.id, "keys/slots/nothing")
-
-
 def test_wrong_and_missing_keys(store):
     with pytest.raises(KeyAccessError, match="The key file is wrong"):
         open_repository(store, KeyFile(b"\x08" * 64))
@@ -101,8 +88,8 @@ def test_wrong_and_missing_keys(store):
 
 
 @pytest.mark.parametrize("key, message", [
-    (Passphrase(""), "empty"), (KeyFile(b"short"), "at least 32"), (NoKey(), "needs a passphrase or a key file"),
-    (CaptureCredential("x"), "needs a passphrase or a key file")])
+    (Passphrase(""), "empty"), (KeyFile(b"short"), "at least 32"), (NoKey(), "needs a passphrase, a key file or a command"),
+    (CaptureCredential("x"), "needs a passphrase, a key file or a command"), (KeyCommand(("true",)), "needs a command that wraps")])
 def test_keys_that_cannot_create_a_repository(tmp_path, key, message):
     with DirectoryStore(str(tmp_path / "r")) as store:
         with pytest.raises(KeyAccessError, match=message):
@@ -144,7 +131,7 @@ def test_every_altered_character_of_a_credential_is_noticed(store):
 
 def test_slots_that_would_exhaust_the_host_are_refused(store, cheap_kdf):
     repository = open_repository(store, KEY_FILE)
-    name = slots.add_slot(store, repository.info.id, repository.secrets, Passphrase("x"), "", "now", kdf="scrypt")
+    name = slots.PREFIX + slots.add_slot(store, repository.info.id, repository.secrets, Passphrase("x"), "", "now", kdf="scrypt").name
     for field, value in (("n", 1 << 40), ("r", 1 << 20), ("p", 1 << 30), ("n", 0), ("n", "many")):
         before = open(os.path.join(store.path, name), "rb").read()
         edit(store, name, lambda fields, field=field, value=value: fields.update({field: value}))
@@ -157,7 +144,7 @@ def test_slots_that_would_exhaust_the_host_are_refused(store, cheap_kdf):
 
 def test_a_slot_is_bound_to_its_fields(store):
     (slot,) = slots.list_slots(store, read_info(store).id)
-    edit(store, slot.object, lambda fields: fields.update(label="changed"))
+    edit(store, slots.PREFIX + slot.name, lambda fields: fields.update(label="changed"))
     with pytest.raises(KeyAccessError, match="The key file is wrong"):
         open_repository(store, KEY_FILE)
 
@@ -165,7 +152,7 @@ def test_a_slot_is_bound_to_its_fields(store):
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", b"{}", b"{", b"\xff" * 20, b"[" * 60000, b"x" * 70000])
 def test_damaged_slots_are_told_apart_from_wrong_keys(store, content):
     (slot,) = slots.list_slots(store, read_info(store).id)
-    with open(os.path.join(store.path, slot.object), "wb") as file:
+    with open(os.path.join(store.path, slots.PREFIX + slot.name), "wb") as file:
         file.write(content)
     with pytest.raises(KeyAccessError, match="is damaged"):
         open_repository(store, KEY_FILE)
@@ -173,7 +160,7 @@ def test_damaged_slots_are_told_apart_from_wrong_keys(store, content):
 
 def test_every_flipped_byte_of_a_slot_is_told(store):
     (slot,) = slots.list_slots(store, read_info(store).id)
-    path = os.path.join(store.path, slot.object)
+    path = os.path.join(store.path, slots.PREFIX + slot.name)
     content = open(path, "rb").read()
     for position in range(len(content)):
         with open(path, "wb") as file:
