@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How urgently this process gets processor and disk: nice(2) and ioprio_set(2).
+
+Both belong to a thread and are inherited by the threads and processes that it starts, so they are set before any of them.
+"""
+
+import ctypes
+import os
+import platform
+
+from .errors import RecoveryError
+
+IO_CLASSES = {"none": 0, "realtime": 1, "best-effort": 2, "idle": 3}      # linux/ioprio.h
+_WHO_PROCESS = 1
+_CLASS_SHIFT = 13
+_IO_LEVEL = 4                                                           # the kernel's own default, of 0 (first) to 7
+# The number of ioprio_set in the kernel's system call tables; 30 is that of asm-generic/unistd.h, which newer architectures share.
+_IOPRIO_SET = {"x86_64": 251, "i386": 289, "i686": 289, "ppc64": 273, "ppc64le": 273, "s390x": 282, "armv7l": 314,
+               "aarch64": 30, "riscv64": 30, "loongarch64": 30}
+
+
+def set_priority(nice: int = 0, io_class: str = "none") -> None:
+    """Run at this niceness (-20 to 19, absolute) and class of disk access. Raises RecoveryError where that is not allowed."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+        _set_io_class(io_class)
+    except OSError as error:
+        raise RecoveryError(f"The job cannot run with nice {nice} and ionice {io_class}: {error.strerror}.") from error
+
+
+def _set_io_class(io_class: str) -> None:
+    number = _IOPRIO_SET.get(platform.machine())
+    if number is None:
+        if io_class == "none":
+            return
+        raise RecoveryError(f"ionice is not known for the architecture {platform.machine()}; leave it out.")
+    level = 0 if io_class in ("none", "idle") else _IO_LEVEL
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(ctypes.c_long(number), _WHO_PROCESS, 0, IO_CLASSES[io_class] << _CLASS_SHIFT | level) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
