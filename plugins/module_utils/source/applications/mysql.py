@@ -12,6 +12,7 @@ is FLUSH TABLES WITH READ LOCK. When the client dies, so does the lock; when the
 
 import re
 import shutil
+import time
 
 from .process import HookError, Session
 
@@ -20,9 +21,10 @@ _LOCKS = {
     "backup stage": ("BACKUP STAGE START; BACKUP STAGE FLUSH; BACKUP STAGE BLOCK_DDL; BACKUP STAGE BLOCK_COMMIT;", "BACKUP STAGE END;"),
     "read lock": ("FLUSH TABLES WITH READ LOCK;", "UNLOCK TABLES;"),
 }
-# Written to its files: what is committed but, by innodb_flush_log_at_trx_commit=0 or 2, still in the server's memory.
-_FLUSH = "FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS;"
 _HELD_SECONDS = 8 * 3600
+_HAS_INNODB = "SELECT COUNT(*) FROM information_schema.engines WHERE engine = 'InnoDB' AND support IN ('YES', 'DEFAULT');"
+_INNODB_STATUS = "SHOW ENGINE INNODB STATUS;"
+_LOOK_SECONDS = 0.1
 
 
 class MysqlHook:
@@ -46,7 +48,8 @@ class MysqlHook:
         self._ask(f"SET SESSION lock_wait_timeout = {seconds}, SESSION wait_timeout = {_HELD_SECONDS};")
         self._ask(_LOCKS[lock][0])
         self._release = _LOCKS[lock][1]
-        self._ask(_FLUSH)
+        if self._ask(_HAS_INNODB).strip() == "1":
+            self._await_log(time.monotonic() + self._options["timeout"])
         return {"version": version, "lock": lock}
 
     def after(self):
@@ -59,6 +62,21 @@ class MysqlHook:
             raise HookError(f"the lock was not held to the end: {error}")
         finally:
             self._session.stop()       # it has nothing more to say, and with it goes any lock
+
+    def _await_log(self, deadline):
+        """Wait until all that is committed is in the log's files: innodb_flush_log_at_trx_commit=0 keeps it in memory for a second."""
+        wanted = None
+        while True:
+            found = dict(re.findall(r"Log (sequence number|flushed up to) +(\d+)", self._ask(_INNODB_STATUS)))
+            if len(found) != 2:
+                raise HookError("the state of InnoDB's log is not told in a way that is understood")
+            if wanted is None:
+                wanted = int(found["sequence number"])
+            if int(found["flushed up to"]) >= wanted:
+                return
+            if time.monotonic() > deadline:
+                raise HookError("InnoDB did not write its log in time")
+            time.sleep(_LOOK_SECONDS)
 
     def _ask(self, statements):
         """What the server answers."""

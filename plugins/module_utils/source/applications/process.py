@@ -11,7 +11,8 @@ import signal
 import subprocess
 import time
 
-OUTPUT_LIMIT = 4096        # bytes of a command's output that are kept, its end
+OUTPUT_LIMIT = 1 << 20     # bytes of a command's output that are kept, its end
+_SHOWN = 2048              # of them, in a message
 _GRACE = 3.0               # seconds between asking a command to end and killing it
 _LOOK_SECONDS = 0.1
 
@@ -27,7 +28,7 @@ class Runner:
         self.lost = lost
 
     def run(self, command, timeout, user="", data=b""):
-        """What the command printed, at most its last 4096 bytes. `data` goes to its standard input (less than a pipe holds, 64 KiB).
+        """What the command printed, at most its last mebibyte. `data` goes to its standard input (less than a pipe holds, 64 KiB).
 
         `command` is a list of arguments, or a text for /bin/sh. Raises HookError: it cannot be started, failed, or took longer
         than `timeout` seconds; then its whole process group has been killed.
@@ -52,7 +53,9 @@ class Session:
                 arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, cwd="/",
                 env=environment, start_new_session=True, preexec_fn=become)
         except (OSError, subprocess.SubprocessError) as error:
-            raise HookError(f"{self._name} cannot be run: {getattr(error, 'strerror', None) or error}")
+            # Python 3.6 adds the name to the words of the system.
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+            raise HookError(f"{self._name} cannot be run: {reason}")
         os.set_blocking(self._process.stdout.fileno(), False)
 
     def send(self, data):
@@ -126,7 +129,7 @@ class Session:
         return bool(data)
 
     def _said(self):
-        text = self._output.decode("utf-8", "replace").strip()
+        text = self._output[-_SHOWN:].decode("utf-8", "replace").strip()
         return ": " + text if text else ", and printed nothing"
 
 
