@@ -44,10 +44,10 @@ def main():
         with library("source.disk").open_disk(options.disk, "sda") as source:
             disk = library("machine.disk").read_disk(source.name, source.read_at, source.size, source.sector_size)
             ranges = library("source.usedmap").used_map(source.read_at, disk).ranges
-            capture = library("image.capture")
-            capture.capture_image(repository, "bench", {"name": "bench"},
-                                  [capture.CaptureDisk("sda", source.size, source.sector_size, source.read_at, ranges)],
-                                  "offline", {}, quiet, options.workers)
+            capture_disk = library("image.diskread").CaptureDisk
+            library("image.capture").capture_image(
+                repository, "bench", {"name": "bench"}, [capture_disk("sda", source.size, source.sector_size, source.read_at, ranges)],
+                "offline", {}, quiet, options.workers)
     elif options.action == "restore":
         image = library("image.manifest").find_image(repository, "bench", "latest")
         library("image.restore").restore_image(repository, image.id, {"sda": options.disk}, quiet, options.workers)

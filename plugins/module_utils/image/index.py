@@ -42,11 +42,20 @@ class Location(NamedTuple):
 
 
 class PageBuilder:
-    """A page under construction: all entries UNALLOCATED at first. Different entries may be set by different threads."""
+    """A page under construction: all entries UNALLOCATED at first, or a copy of a page that a builder has made.
 
-    def __init__(self, count: int):
+    Different entries may be set by different threads.
+    """
+
+    def __init__(self, count: int, base: Optional["Page"] = None):
+        if base is not None:
+            self._data = bytearray(base.data())
+            return
         self._data = bytearray(_HEADER.size + count * _ENTRY.size)
         _HEADER.pack_into(self._data, 0, _VERSION, 0, count)
+
+    def set_unallocated(self, index: int) -> None:
+        _ENTRY.pack_into(self._data, _HEADER.size + index * _ENTRY.size, UNALLOCATED, 0, 0, 0, 0, 0, _NO_ID)
 
     def set_zero(self, index: int) -> None:
         _ENTRY.pack_into(self._data, _HEADER.size + index * _ENTRY.size, ZERO, 0, 0, 0, 0, 0, _NO_ID)
@@ -80,6 +89,9 @@ class Page:
                 valid = state in (UNALLOCATED, ZERO) and not (kind or number or offset or length) and chunk_id == _NO_ID
             if reserved or not valid:
                 raise ValueError("an entry is not valid")
+
+    def data(self) -> bytes:
+        return self._data
 
     def state(self, index: int) -> int:
         return self._data[self._entries + index * _ENTRY.size]

@@ -6,7 +6,8 @@
 
 from contextlib import ExitStack, contextmanager
 
-from ..image.capture import CaptureDisk, capture_image
+from ..image.capture import capture_image
+from ..image.diskread import CaptureDisk
 from ..image.pace import Pace
 from ..machine.data import to_data
 from ..machine.disk import read_disk

@@ -127,6 +127,12 @@ class Ranges:
             else:
                 theirs += 1
 
+    def minus(self, other: "Ranges") -> "Ranges":
+        """What is in here and not in the other."""
+        if not self or not other:
+            return self
+        return self.intersect(other.invert(self._ends[-1]))
+
     def invert(self, size: int) -> "Ranges":
         """What of [0, size) is not in here."""
         return Ranges.ascending(self._holes(size))

@@ -11,7 +11,8 @@ import subprocess
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import TargetError
-from ansible_collections.agnostic.recovery.plugins.module_utils.image.capture import CaptureDisk, capture_image
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.capture import capture_image
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.diskread import CaptureDisk
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.restore import restore_image
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk

@@ -8,7 +8,8 @@ import random
 
 import pytest
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.image.capture import CaptureDisk, capture_image
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.capture import capture_image
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.diskread import CaptureDisk
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.directory import DirectoryStore
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys import KeyFile, NoKey

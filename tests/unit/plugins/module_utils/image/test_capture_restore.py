@@ -15,6 +15,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.errors import (
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import codec
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import index as index_module
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import capture as capture_module
+from ansible_collections.agnostic.recovery.plugins.module_utils.image import writer as writer_module
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import (
     list_images, merkle_root, object_name, read_manifest, write_manifest)
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import CancelledError, NoProgress
@@ -29,7 +30,7 @@ CHUNK_SIZE = 4096
 @pytest.fixture(name="small_pages", autouse=True)
 def fixture_small_pages(monkeypatch):
     """Pages of few entries, so that small disks have many."""
-    for module in (index_module, capture_module):
+    for module in (index_module, writer_module):
         monkeypatch.setattr(module, "ENTRIES_PER_PAGE", 8)
 
 

@@ -13,7 +13,7 @@ hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import given, settings, strategies as st  # noqa: E402
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import manifest, target  # noqa: E402
-from ansible_collections.agnostic.recovery.plugins.module_utils.image.capture import CaptureDisk, _read_chunk, _used_entries  # noqa: E402
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.diskread import CaptureDisk, read_chunk, used_entries  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.codec import CodecError, decompress  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.envelope import CHUNK, EnvelopeError, read_header  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.index import Page  # noqa: E402
@@ -90,7 +90,7 @@ def test_read_chunk_gives_the_used_bytes_and_zeros(ranges, number, length):
     def read_at(start, count):
         return content[start - offset:start - offset + count]
 
-    data, used = _read_chunk(CaptureDisk("sda", SIZE, 512, read_at, ranges), offset, length)
+    data, used = read_chunk(CaptureDisk("sda", SIZE, 512, read_at, ranges), offset, length)
     expected = bytearray(length)
     for start, end in ranges.overlapping(offset, offset + length):
         expected[start - offset:end - offset] = content[start - offset:end - offset]
@@ -100,10 +100,10 @@ def test_read_chunk_gives_the_used_bytes_and_zeros(ranges, number, length):
 @given(RANGES, st.sampled_from([0, 65536]), st.sampled_from([512, 4096]))
 def test_used_entries_are_those_that_overlap(ranges, start, size):
     end = start + 65536
-    entries = {entry for first, last in _used_entries(ranges, start, end, size) for entry in range(first, last)}
+    entries = {entry for first, last in used_entries(ranges, start, end, size) for entry in range(first, last)}
     assert entries == {entry for entry in range((end - start) // size)
                        if any(True for _pair in ranges.overlapping(start + entry * size, start + (entry + 1) * size))}
-    assert sum(last - first for first, last in _used_entries(ranges, start, end, size)) == len(entries)
+    assert sum(last - first for first, last in used_entries(ranges, start, end, size)) == len(entries)
 
 
 @settings(max_examples=50)
