@@ -20,6 +20,7 @@ class ActionModule(EngineJobAction):
         "facts": {"type": "dict"},
         "workers": {"type": "int", "default": 0},
         "read_limit": {"type": "bytes", "default": 0},
+        "bandwidth_limit": {"type": "bytes", "default": 0},
     }
 
     def summary(self, result):

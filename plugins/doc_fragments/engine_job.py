@@ -9,6 +9,18 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
+  nice:
+    description:
+      - The niceness of the job, from V(-20) to V(19), the least urgent. By default it is that of the connection.
+    type: int
+    version_added: 1.1.0
+  ionice:
+    description:
+      - The class in which the job reads and writes disks. V(idle) lets everybody else go first, V(best-effort) is its lowest level.
+      - It works with I/O schedulers that know of it, such as C(bfq).
+    type: str
+    choices: [best-effort, idle]
+    version_added: 1.1.0
   job_dir:
     description:
       - Folder on the host for the engine and the state of its jobs. It is made if it is missing, with access for its owner only.

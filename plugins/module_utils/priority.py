@@ -4,7 +4,7 @@
 
 """How urgently this process gets processor and disk: nice(2) and ioprio_set(2).
 
-Both belong to a thread and are inherited by the threads and processes that it starts, so they are set before any of them.
+Both belong to a thread and are inherited by the threads and processes that it starts from then on.
 """
 
 import ctypes
@@ -13,16 +13,16 @@ import platform
 
 from .errors import RecoveryError
 
-IO_CLASSES = {"none": 0, "realtime": 1, "best-effort": 2, "idle": 3}      # linux/ioprio.h
+IO_CLASSES = {"none": 0, "best-effort": 2, "idle": 3}      # linux/ioprio.h; "none": follows the niceness
 _WHO_PROCESS = 1
 _CLASS_SHIFT = 13
-_IO_LEVEL = 4                                                           # the kernel's own default, of 0 (first) to 7
+_LOWEST_LEVEL = 7                # of the class best-effort, which has 0 (first) to 7; the kernel's default is 4
 # The number of ioprio_set in the kernel's system call tables; 30 is that of asm-generic/unistd.h, which newer architectures share.
 _IOPRIO_SET = {"x86_64": 251, "i386": 289, "i686": 289, "ppc64": 273, "ppc64le": 273, "s390x": 282, "armv7l": 314,
                "aarch64": 30, "riscv64": 30, "loongarch64": 30}
 
 
-def set_priority(nice: int = 0, io_class: str = "none") -> None:
+def set_priority(nice: int, io_class: str) -> None:
     """Run at this niceness (-20 to 19, absolute) and class of disk access. Raises RecoveryError where that is not allowed."""
     try:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
@@ -37,7 +37,7 @@ def _set_io_class(io_class: str) -> None:
         if io_class == "none":
             return
         raise RecoveryError(f"ionice is not known for the architecture {platform.machine()}; leave it out.")
-    level = 0 if io_class in ("none", "idle") else _IO_LEVEL
+    level = _LOWEST_LEVEL if io_class == "best-effort" else 0
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.syscall(ctypes.c_long(number), _WHO_PROCESS, 0, IO_CLASSES[io_class] << _CLASS_SHIFT | level) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

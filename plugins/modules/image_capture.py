@@ -68,6 +68,15 @@ options:
     description:
       - The most that is read of the disks in a second, such as V(50M); V(0) sets no limit.
       - It spares the source, and bounds what is sent, because nothing is sent that was not read.
+      - It does not hold while file systems are frozen.
+    type: bytes
+    default: 0
+    version_added: 1.1.0
+  bandwidth_limit:
+    description:
+      - The most that is sent to the repository in a second, such as V(10M), measured in bytes as they are stored, compressed and encrypted;
+        V(0) sets no limit.
+      - It does not hold while file systems are frozen.
     type: bytes
     default: 0
     version_added: 1.1.0

@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleE
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.job.options import REPOSITORY_SPEC
+from ..module_utils.job.options import PRIORITY_SPEC, REPOSITORY_SPEC
 from ..module_utils.job.secrets import Scrubber
 from .engine_host import EngineError, EngineHost, NoAnswer
 from .pack import build_engine, save_engine
@@ -86,7 +86,7 @@ class EngineJobAction(ActionBase):
     def _options(self):
         """(the job's specification, {option: value} of the manners of doing it)."""
         spec = {}
-        for part in (REPOSITORY_SPEC, self.keys, self.arguments, JOB_SPEC):
+        for part in (REPOSITORY_SPEC, self.keys, self.arguments, PRIORITY_SPEC, JOB_SPEC):
             spec.update(for_controller(part))
         options = self.validate_argument_spec(spec, mutually_exclusive=[sorted(self.keys)])[1]
         manners = {name: options.pop(name) for name in MANNERS}

@@ -14,13 +14,14 @@ from .writer import ImageWriter, check_manifest_data
 
 
 def capture_image(repository: Repository, machine_name: str, machine: dict, disks: Sequence[CaptureDisk], consistency: str, evidence: dict,
-                  progress, workers: int = 0, reading: Pace = UNLIMITED) -> ImageInfo:
-    """Store one consistent image of all `disks` and commit it. `reading` keeps the bytes read from the disks below a rate.
+                  progress, workers: int = 0, reading: Pace = UNLIMITED, sending: Pace = UNLIMITED) -> ImageInfo:
+    """Store one consistent image of all `disks` and commit it. `reading` keeps the bytes read from the disks below a rate, `sending` those
+    of the chunks that go to the repository.
 
     Raises SourceError when a disk cannot be read, RepositoryError when the repository cannot take it, CancelledError; in each
     case there is no image, and what was stored so far is found again by the next capture.
     """
     check_manifest_data(consistency, machine, evidence)
-    writer = ImageWriter(repository, machine_name, progress, workers, reading)
+    writer = ImageWriter(repository, machine_name, progress, workers, reading, sending)
     writer.first_pass(disks)
     return writer.commit(machine, consistency, evidence)

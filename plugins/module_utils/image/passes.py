@@ -69,13 +69,14 @@ class Pass:
     """What the threads of one pass share. `pages` holds the page ids of each disk when the pass has ended."""
 
     def __init__(self, repository: Repository, disks: Sequence[PassDisk], entries_per_page: int, counts: Counts, data_key: Callable,
-                 progress, reading: Pace):
+                 progress, reading: Pace, sending: Pace):
         self.repository = repository
         self.disks = disks
         self.counts = counts
         self.data_key = data_key
         self.progress = progress
         self.reading = reading
+        self.sending = sending
         self.pages = [bytearray(item.base) or self._no_pages(item.disk.size, entries_per_page) for item in disks]
         self.zeros = bytes(repository.chunk_size)
         self._span = repository.chunk_size * entries_per_page
@@ -236,6 +237,7 @@ class _Worker:
             if size is not None and size > OVERHEAD:      # shorter than any chunk can be: stored again
                 return 0
             sealed = self._new_sealer().seal(chunk_id, data)
+            self._shared.sending.spend(len(sealed))
             self._repository.store.put(name, sealed)
             return len(sealed)
         finally:

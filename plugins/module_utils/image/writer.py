@@ -40,12 +40,14 @@ class ImageWriter:
     stored so far is found again by the next capture.
     """
 
-    def __init__(self, repository: Repository, machine_name: str, progress, workers: int = 0, reading: Pace = UNLIMITED):
+    def __init__(self, repository: Repository, machine_name: str, progress, workers: int = 0, reading: Pace = UNLIMITED,
+                 sending: Pace = UNLIMITED):
         self._repository = repository
         self._machine_name = machine_name
         self._progress = progress
         self._workers = worker_count(workers, repository.chunk_size)
         self._reading = reading
+        self._sending = sending
         self._started = time.time()
         self._monotonic = time.monotonic()
         self._warnings = []                      # type: List[str]
@@ -89,7 +91,8 @@ class ImageWriter:
 
     def _run(self, disks: List[PassDisk], total: int) -> None:
         json.dumps([item.disk.map for item in disks])     # what no manifest can hold is told now, not after hours
-        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, self._reading)
+        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, self._reading,
+                    self._sending)
         self._progress.phase("capture", total)
         run(work.items(), work.make_worker, self._workers, self._progress.cancelled)
         self._disks = [item.disk for item in disks]

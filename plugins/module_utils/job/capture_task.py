@@ -42,7 +42,8 @@ def run_capture(spec, progress):
             [CaptureDisk(source.name, source.size, source.sector_size, source.read_at, used.ranges, tuple(plain(used.parts)))
              for source, used in zip(sources, maps)],
             consistency="filesystem" if frozen else "offline", evidence={"frozen": frozen}, progress=progress,
-            workers=spec.get("workers") or 0, reading=Pace(spec.get("read_limit") or 0, progress.cancelled))
+            workers=spec.get("workers") or 0, reading=Pace(spec.get("read_limit") or 0, progress.cancelled),
+            sending=Pace(spec.get("bandwidth_limit") or 0, progress.cancelled))
         return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings)}
 
 

@@ -24,6 +24,12 @@ KEY_SPEC = {
 }
 CAPTURE_KEY_SPEC = dict(KEY_SPEC, capture_credential={"type": "str", "no_log": True})
 
+# How urgently a job runs; not given: as whoever started it.
+PRIORITY_SPEC = {
+    "nice": {"type": "int"},
+    "ionice": {"type": "str", "choices": ["best-effort", "idle"]},
+}
+
 DISKS_SPEC = {
     "type": "list", "elements": "dict", "required": True,
     "options": {"name": {"type": "str", "required": True}, "path": {"type": "path", "required": True}},

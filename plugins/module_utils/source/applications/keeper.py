@@ -56,7 +56,7 @@ def main():
         # A handler, and not SIG_IGN, which the commands would inherit.
         signal.signal(number, lambda number, frame: None)
     try:
-        set_priority()           # applications must not wait longer because the capture is nice
+        set_priority(0, "none")  # applications must not wait longer because the capture is nice
     except RecoveryError:
         pass                     # only root may become more urgent
     asked = json.loads(_read_line(None))
