@@ -21,18 +21,6 @@ options:
     type: str
     choices: [best-effort, idle]
     version_added: 1.1.0
-  job_dir:
-    description:
-      - Folder on the host for the engine and the state of its jobs. It is made if it is missing, with access for its owner only.
-      - The default is C(/var/lib/agnostic.recovery/jobs) for root and C(~/.agnostic.recovery/jobs) for other users.
-    type: path
-  python:
-    description:
-      - The Python on the host that runs the engine; 3.6 or newer.
-      - By default C(ansible_python_interpreter) is tried, if it is a path that exists, then C(python3), C(/usr/bin/python3),
-        C(/usr/libexec/platform-python) and C(python3.14) to C(python3.6). Of those that work, the first that has the libraries
-        C(cryptography) and C(zstandard) is taken, or else the one that has most of them. An encrypted repository needs C(cryptography).
-    type: path
   attach:
     description:
       - Join the job if it runs already, and take over the result if it ended well within the last hour and nobody was told.
