@@ -4,7 +4,7 @@
 
 """image_capture: an engine job on the source, or on the worker that reaches its disks."""
 
-from ..module_utils.job.options import CAPTURE_KEY_SPEC, DISKS_SPEC
+from ..module_utils.job.options import CAPTURE_KEY_SPEC, DISKS_SPEC, HOOKS_SPEC
 from ..plugin_utils.engine_job import EngineJobAction
 from ..plugin_utils.progress_line import size
 
@@ -17,6 +17,7 @@ class ActionModule(EngineJobAction):
         "machine": {"type": "str", "required": True},
         "disks": DISKS_SPEC,
         "consistency": {"type": "str", "choices": ["auto", "offline", "frozen"], "default": "auto"},
+        "hooks": HOOKS_SPEC,
         "facts": {"type": "dict"},
         "workers": {"type": "int", "default": 0},
         "read_limit": {"type": "bytes", "default": 0},

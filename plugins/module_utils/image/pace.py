@@ -6,8 +6,7 @@
 
 import threading
 import time
-from contextlib import contextmanager
-from typing import Callable, Iterator
+from typing import Callable, NamedTuple
 
 
 class Pace:
@@ -25,29 +24,26 @@ class Pace:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._free_at = clock()
-        self._lifted = False
 
     def spend(self, count: int) -> None:
-        if not self._rate or self._lifted:
+        if not self._rate:
             return
         with self._lock:
             now = self._clock()
             begin = max(now, self._free_at)
             self._free_at = begin + count / self._rate
-        while begin > now and not self._lifted and not self._cancelled():
+        while begin > now and not self._cancelled():
             self._sleep(min(0.2, begin - now))
             now = self._clock()
 
-    @contextmanager
-    def lifted(self) -> Iterator[None]:
-        """No limit for as long as the context lasts: while the source stands still, nothing may take longer than it must."""
-        self._lifted = True
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._free_at = self._clock()      # nothing is made up for
-            self._lifted = False
-
 
 UNLIMITED = Pace(0)
+
+
+class Limits(NamedTuple):
+    """Of a capture."""
+    reading: Pace = UNLIMITED        # bytes read from the disks
+    sending: Pace = UNLIMITED        # bytes of chunks as they go to the repository
+
+
+NO_LIMITS = Limits()

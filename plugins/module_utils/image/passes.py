@@ -19,7 +19,7 @@ from .diskread import CaptureDisk, read_chunk, used_entries
 from .envelope import CHUNK, NO_KEY_ID, OVERHEAD, Sealer
 from .index import STORED, Page, PageBuilder, PageStore, chunk_name
 from .manifest import chunk_count
-from .pace import Pace
+from .pace import Limits
 
 
 class PassDisk(NamedTuple):
@@ -37,13 +37,13 @@ class PassDisk(NamedTuple):
 class _PageWork:
     """One page on its way: its entries, and how many chunks are still to come."""
 
-    def __init__(self, disk: int, number: int, builder: PageBuilder, base: Optional[Page], known: Optional[Page], known_id: bytes):
+    def __init__(self, disk: int, number: int, builder: PageBuilder, base: Optional[Page], stored_id: bytes, known: Sequence[Page]):
         self.disk = disk
         self.number = number
         self.builder = builder
         self.base = base
-        self.known = known
-        self.known_id = known_id
+        self.stored_id = stored_id       # of a page that need not be stored again
+        self.known = known               # pages to compare with
         self.left = 0
 
 
@@ -69,14 +69,13 @@ class Pass:
     """What the threads of one pass share. `pages` holds the page ids of each disk when the pass has ended."""
 
     def __init__(self, repository: Repository, disks: Sequence[PassDisk], entries_per_page: int, counts: Counts, data_key: Callable,
-                 progress, reading: Pace, sending: Pace):
+                 progress, limits: Limits):
         self.repository = repository
         self.disks = disks
         self.counts = counts
         self.data_key = data_key
         self.progress = progress
-        self.reading = reading
-        self.sending = sending
+        self.limits = limits
         self.pages = [bytearray(item.base) or self._no_pages(item.disk.size, entries_per_page) for item in disks]
         self.zeros = bytes(repository.chunk_size)
         self._span = repository.chunk_size * entries_per_page
@@ -117,20 +116,17 @@ class Pass:
                         yield _Item(page, entry, offset, min(size, item.disk.size - offset))
 
     def _open_page(self, disk: int, number: int, count: int) -> _PageWork:
-        base_ids, known_ids = self.disks[disk].base, self.disks[disk].known
-        if base_ids:
-            base_id = base_ids[32 * number:32 * number + 32]
-            base = self._page_store.load(base_id, count)
-            return _PageWork(disk, number, PageBuilder(count, base), base, base, base_id)
-        known, known_id = None, known_ids[32 * number:32 * number + 32]
-        if known_id:
+        base_id, known_id = (ids[32 * number:32 * number + 32] for ids in (self.disks[disk].base, self.disks[disk].known))
+        base = self._page_store.load(base_id, count) if base_id else None
+        known = [base] if base else []
+        if known_id and known_id != base_id:
             try:
-                known = self._page_store.load(known_id, count)
+                known.append(self._page_store.load(known_id, count))
             except DamagedObjectError as error:
                 known_id = b""
                 self.counts.warnings.append(
                     f"A stretch of disk {self.disks[disk].disk.name} was compared with no earlier image: {error}")
-        return _PageWork(disk, number, PageBuilder(count), None, known, known_id)
+        return _PageWork(disk, number, PageBuilder(count, base), base, base_id or known_id, known)
 
     def _drop(self, page: _PageWork, touched: List[List[int]], last_length: int) -> None:
         """Take the touched entries out of the base: what of them is still used comes in again."""
@@ -181,7 +177,7 @@ class Pass:
     def finish_page(self, page: _PageWork, store: PageStore) -> None:
         data = page.builder.data()
         page_id = self.repository.page_ids.of(data)
-        if page_id != page.known_id:
+        if page_id != page.stored_id:
             self._count_stored(store.store(page_id, data))
         self._set_page(page.disk, page.number, page_id)
 
@@ -206,7 +202,7 @@ class _Worker:
 
     def __call__(self, item: _Item) -> None:
         shared, page = self._shared, item.page
-        shared.reading.spend(item.length)
+        shared.limits.reading.spend(item.length)
         data, used = read_chunk(shared.disks[page.disk].disk, item.offset, item.length)
         stored = 0
         is_zero = data == (shared.zeros if item.length == len(shared.zeros) else bytes(item.length))
@@ -222,9 +218,8 @@ class _Worker:
         """Enter a chunk into its page and store it if the repository does not have it; the bytes that this added."""
         page = item.page
         chunk_id = self._repository.chunk_ids.of(data)
-        known = page.known
-        if known is not None and known.state(item.entry) == STORED and known.chunk_id(item.entry) == chunk_id:
-            generation = known.generation(item.entry)
+        for known in page.known:
+            generation = known.generation(item.entry) if known.chunk_id(item.entry) == chunk_id else None
             if generation is not None:
                 page.builder.set_stored(item.entry, chunk_id, generation)
                 return 0
@@ -237,7 +232,7 @@ class _Worker:
             if size is not None and size > OVERHEAD:      # shorter than any chunk can be: stored again
                 return 0
             sealed = self._new_sealer().seal(chunk_id, data)
-            self._shared.sending.spend(len(sealed))
+            self._shared.limits.sending.spend(len(sealed))
             self._repository.store.put(name, sealed)
             return len(sealed)
         finally:

@@ -4,6 +4,8 @@
 
 """What the pipelines tell while they work, and how they are asked to stop."""
 
+from contextlib import contextmanager
+
 from ..errors import RecoveryError
 
 
@@ -23,3 +25,8 @@ class NoProgress:
     def cancelled(self) -> bool:
         """True: stop soon."""
         return False
+
+    @contextmanager
+    def quiet(self):
+        """While the context lasts nothing is written to any file: the file systems of this host may be frozen."""
+        yield

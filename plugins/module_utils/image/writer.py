@@ -19,7 +19,7 @@ from .diskread import CaptureDisk
 from .index import ENTRIES_PER_PAGE
 from .manifest import (CONSISTENCIES, DiskInfo, ImageInfo, Manifest, ManifestDisk, image_ids, iso_time, merkle_root, new_image_id,
                        read_manifest, write_manifest)
-from .pace import UNLIMITED, Pace
+from .pace import NO_LIMITS, Limits
 from .passes import Counts, Pass, PassDisk
 from .pool import run, worker_count
 
@@ -40,14 +40,12 @@ class ImageWriter:
     stored so far is found again by the next capture.
     """
 
-    def __init__(self, repository: Repository, machine_name: str, progress, workers: int = 0, reading: Pace = UNLIMITED,
-                 sending: Pace = UNLIMITED):
+    def __init__(self, repository: Repository, machine_name: str, progress, workers: int = 0):
         self._repository = repository
         self._machine_name = machine_name
         self._progress = progress
+        self.chunk_size = repository.chunk_size
         self._workers = worker_count(workers, repository.chunk_size)
-        self._reading = reading
-        self._sending = sending
         self._started = time.time()
         self._monotonic = time.monotonic()
         self._warnings = []                      # type: List[str]
@@ -73,26 +71,26 @@ class ImageWriter:
         fits = parent.chunk_size == self._repository.chunk_size and parent.entries_per_page == ENTRIES_PER_PAGE
         return parent if fits else None
 
-    def first_pass(self, disks: Sequence[CaptureDisk]) -> None:
+    def first_pass(self, disks: Sequence[CaptureDisk], limits: Limits = NO_LIMITS) -> None:
         """Read all that is used."""
         _check(disks)
         self._counts = Counts(len(disks))
-        self._run([PassDisk(disk, known=_same_disk(self._parent, disk)) for disk in disks], sum(disk.ranges.total for disk in disks))
+        self._run([PassDisk(disk, known=_same_disk(self._parent, disk)) for disk in disks], sum(disk.ranges.total for disk in disks),
+                  limits)
 
-    def next_pass(self, states: Sequence[DiskState]) -> None:
+    def next_pass(self, states: Sequence[DiskState], limits: Limits = NO_LIMITS) -> None:
         """Read again what may have changed. The disks are those of the first pass, in its order."""
-        self._run([PassDisk(state.disk, pages, _touched(before, state))
-                   for before, state, pages in zip(self._disks, states, self._pages)], self.bytes_to_read(states))
+        self._run([PassDisk(state.disk, pages, _touched(before, state), _same_disk(self._parent, state.disk))
+                   for before, state, pages in zip(self._disks, states, self._pages)], self.bytes_to_read(states), limits)
 
     def bytes_to_read(self, states: Sequence[DiskState]) -> int:
         """How much `next_pass` would read of these disks."""
         return sum(_touched(before, state).align_out(self._repository.chunk_size).intersect(state.disk.ranges).total
                    for before, state in zip(self._disks, states))
 
-    def _run(self, disks: List[PassDisk], total: int) -> None:
+    def _run(self, disks: List[PassDisk], total: int, limits: Limits) -> None:
         json.dumps([item.disk.map for item in disks])     # what no manifest can hold is told now, not after hours
-        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, self._reading,
-                    self._sending)
+        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, limits)
         self._progress.phase("capture", total)
         run(work.items(), work.make_worker, self._workers, self._progress.cancelled)
         self._disks = [item.disk for item in disks]

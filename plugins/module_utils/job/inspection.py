@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The machine model of disks that are not in use: their root is mounted read-only for a moment and read.
+"""The machine model of disks: the root of those not in use is mounted read-only for a moment and read, a running one is read as it is.
 
 What cannot be read is a warning in the model, never the end of a capture: the image is as good without it.
 """
@@ -36,6 +36,13 @@ def inspect_machine(name, sources, disks):
             return read_machine(Tree(mounted.root), name, tuple(disks))
     except (RecoveryError, OSError) as error:
         return _without_root(bare, str(error))
+
+
+def inspect_running_machine(name, disks, filesystems):
+    """The Machine that runs here, if its root file system is one of `filesystems`, those on the captured disks."""
+    if all(item.path != "/" for item in filesystems):
+        return _without_root(Machine(name=name, disks=tuple(disks)), "the root file system of this host is not on the captured disks")
+    return read_machine(Tree("/"), name, tuple(disks))
 
 
 def _mount_point(sources):

@@ -7,6 +7,7 @@
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 
 WINDOW_SECONDS = 15.0
 WRITE_SECONDS = 0.5
@@ -43,6 +44,7 @@ class JobProgress:
     def __init__(self, write):
         self._write = write
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._cancelled = threading.Event()
         self._stopped = False
         self._news = threading.Event()
@@ -78,6 +80,12 @@ class JobProgress:
                 "rate": int(rate), "left": None if left is None else int(left + 0.5),
             }
 
+    @contextmanager
+    def quiet(self):
+        """While the context lasts nothing is written: the state file may lie on a file system that is frozen. Waits for a write on its way."""
+        with self._writing:
+            yield
+
     def start(self):
         self._thread.start()
 
@@ -94,6 +102,7 @@ class JobProgress:
             if self._stopped:
                 return
             try:
-                self._write(self.fields())
+                with self._writing:
+                    self._write(self.fields())
             except OSError:
                 pass    # a full file system: the work itself says so if it matters

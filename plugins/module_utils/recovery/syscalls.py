@@ -114,9 +114,10 @@ def is_below(path, folder):
 def parse_mountinfo_line(line):
     fields = line.rstrip("\n").split(" ")
     rest = fields.index("-", 6)
-    return MountEntry(int(fields[0]), fields[2], _unescape(fields[4]), tuple(fields[5].split(",")),
-                      fields[rest + 1], _unescape(fields[rest + 2]), tuple(fields[rest + 3].split(",")))
+    return MountEntry(int(fields[0]), fields[2], unescape(fields[4]), tuple(fields[5].split(",")),
+                      fields[rest + 1], unescape(fields[rest + 2]), tuple(fields[rest + 3].split(",")))
 
 
-def _unescape(field):
+def unescape(field):
+    """A field of mountinfo or /proc/swaps: blanks and the like are written as octal numbers."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field)

@@ -11,6 +11,7 @@ import stat
 import struct
 
 from ..errors import SourceError
+from .directread import DirectReader
 from .hostuse import read_write_mounts
 
 # ioctl numbers of linux/fs.h, the same on every architecture Linux runs servers on.
@@ -54,6 +55,14 @@ class DiskSource:
         except OSError as error:
             raise SourceError(f"Disk {self.name} ({self.path}) cannot be read at offset {offset}, length {length}: {error.strerror}. "
                               "Check the disk and the kernel log.") from error
+
+    def direct(self) -> "DirectReader":
+        """A reader of what is on the disk now, past every cache: of a mounted file system that was frozen, or that is in use.
+
+        Where a device cannot be read so, and for a disk file, whose cache its loop devices share, it reads the ordinary way: `refresh` then
+        has to be called after each freeze.
+        """
+        return DirectReader(self._fd, self.read_at, self.sector_size if self._is_device else 0, self.size)
 
     def refresh(self) -> None:
         """Forget what the kernel has cached of a block device. Call it after file systems on it were frozen.

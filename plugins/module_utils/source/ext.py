@@ -34,16 +34,16 @@ def used(read_at: ReadAt, size: int, frozen: bool) -> Tuple[Ranges, str]:
         raise MapUnknown("mounted without a journal, or not unmounted cleanly")     # a journal alone leaves the state valid
     if superblock.incompat & INCOMPAT_RECOVER:
         return _used_after_recovery(read_at, size, superblock)
-    found = _map(_View(read_at, superblock.block_size), size, superblock, verify=True)
+    found = _map(View(read_at, superblock.block_size), size, superblock, verify=True)
     return found.ranges, "ext block bitmaps" + found.remark
 
 
 def _used_after_recovery(read_at: ReadAt, size: int, superblock: Superblock) -> Tuple[Ranges, str]:
     if not superblock.compat & COMPAT_HAS_JOURNAL or not superblock.journal_inode:
         raise MapUnknown("its journal is on another device")
-    plain = _View(read_at, superblock.block_size)
-    journal = journal_of(read_at, superblock, _descriptor_table(plain, superblock))
-    view = _View(read_at, superblock.block_size, journal, replay(journal))
+    plain = View(read_at, superblock.block_size)
+    journal = journal_of(read_at, superblock, descriptor_table(plain, superblock))
+    view = View(read_at, superblock.block_size, journal, replay(journal))
     recovered = read_superblock(view.read_at, size)
     if recovered.block_size != superblock.block_size or recovered.state & STATE_ERROR:
         raise MapUnknown("the journal holds a superblock with errors")
@@ -52,7 +52,13 @@ def _used_after_recovery(read_at: ReadAt, size: int, superblock: Superblock) -> 
     return after.ranges.union(before.ranges), f"ext block bitmaps, {len(view.overlay)} journal blocks replayed in memory" + after.remark
 
 
-class _View:
+def used_while_running(read_at: ReadAt, size: int) -> Ranges:
+    """About what is used while the file system is mounted and in use: to begin with, no evidence. MapUnknown."""
+    superblock = read_superblock(read_at, size)
+    return _map(View(read_at, superblock.block_size), size, superblock, verify=False).ranges
+
+
+class View:
     """Reads blocks of the partition as they are, or as they will be once the journal was recovered."""
 
     def __init__(self, read_at: ReadAt, block_size: int, journal: Optional[Journal] = None, overlay: Optional[Dict[int, Logged]] = None):
@@ -85,13 +91,13 @@ class _Map(NamedTuple):
     remark: str
 
 
-def _map(view: _View, size: int, superblock: Superblock, verify: bool) -> _Map:
+def _map(view: View, size: int, superblock: Superblock, verify: bool) -> _Map:
     """The map by the bitmaps that the view shows.
 
     verify: wrong checksums and counts make a group used as a whole, or the map unknown. Without it (state before recovery, where
     descriptors and bitmaps need not agree) bits are taken as they are.
     """
-    groups = parse_groups(superblock, _descriptor_table(view, superblock), verify)
+    groups = parse_groups(superblock, descriptor_table(view, superblock), verify)
     block_size = superblock.block_size
     builder = RangesBuilder()
     damaged = 0
@@ -113,14 +119,15 @@ def _map(view: _View, size: int, superblock: Superblock, verify: bool) -> _Map:
     return _Map(builder.ranges().union(metadata).union(tail), remark)
 
 
-def _descriptor_table(view: _View, superblock: Superblock) -> bytes:
+def descriptor_table(view: View, superblock: Superblock) -> bytes:
+    """The primary descriptors of all groups."""
     blocks = [descriptor_block(superblock, index) for index in range(superblock.descriptor_blocks)]
     if blocks[-1] - blocks[0] == len(blocks) - 1:
         return view.blocks(blocks[0], len(blocks))
     return b"".join(view.blocks(block, 1) for block in blocks)
 
 
-def _bitmaps(view: _View, groups: List[Group]) -> Iterator[Tuple[int, Optional[bytes]]]:
+def _bitmaps(view: View, groups: List[Group]) -> Iterator[Tuple[int, Optional[bytes]]]:
     """(group number, block bitmap) in order of the groups; None for a group whose bitmap is not on disk."""
     number = 0
     while number < len(groups):

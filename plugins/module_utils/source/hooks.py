@@ -24,6 +24,7 @@ from typing import Callable, List, Sequence
 from ..errors import SourceError
 from ..image.progress import CancelledError
 from .applications.keeper import KINDS
+from .consistency import Applications
 
 HOLD_SECONDS = 300.0           # the longest time that they are held: from the end of `before_freeze` to `after_thaw`
 _LOOK_SECONDS = 0.2
@@ -33,7 +34,7 @@ _KEEPER = "import sys; sys.path.insert(0, sys.argv[1]); import importlib; import
 _DEATH = "the process that keeps the hooks is gone"
 
 
-class Hooks:
+class Hooks(Applications):
     """The hooks of one capture. With none of them everything here does nothing.
 
     `hooks`: dictionaries of name, and of the values in _DEFAULTS where they differ. `before` and `after` are lists of arguments or

@@ -9,7 +9,7 @@ Format: "XFS Algorithms & Data Structures" (xfs.org), kernel fs/xfs/libxfs/xfs_f
 """
 
 import struct
-from typing import Iterator, NamedTuple, Set, Tuple
+from typing import Dict, Iterator, NamedTuple, Set, Tuple
 
 from .checksum import crc32c
 from .mapread import MapUnknown, ReadAt, read_exactly
@@ -18,8 +18,7 @@ from .xfslog import log_is_clean
 
 MAGIC = b"XFSB"
 AGF_MAGIC = b"XAGF"
-BNOBT_MAGIC = {4: b"ABTB", 5: b"AB3B"}
-BNOBT_HEADER = {4: 16, 5: 56}
+SHORT_HEADER = {4: 16, 5: 56}         # bytes of the header of a tree block within an allocation group
 VERSION_LAZY_COUNT = 0x2            # in features2
 VERSION_MORE_BITS = 0x8000
 # finobt rmapbt reflink inobtcount; ftype spinodes meta_uuid bigtime nrext64 exchange parent (not: needsrepair, metadir, zoned)
@@ -52,6 +51,17 @@ class Superblock(NamedTuple):
         return min(self.group_blocks, self.blocks - group * self.group_blocks)
 
 
+class ShortTree(NamedTuple):
+    """A kind of tree whose blocks lie within one allocation group."""
+    name: str
+    magic: Dict[int, bytes]      # by version of the file system
+    key: int                     # bytes
+    record: int                  # bytes
+
+
+FREE_SPACE_TREE = ShortTree("free-space tree", {4: b"ABTB", 5: b"AB3B"}, 8, 8)
+
+
 class FreeSpace(NamedTuple):
     """Header of an allocation group's free space (AGF)."""
     root: int
@@ -66,8 +76,8 @@ def used(read_at: ReadAt, size: int, frozen: bool) -> Tuple[Ranges, str]:
 
     frozen: the file system was mounted and frozen when read. Its log never looks clean then, yet its trees are complete.
     """
-    superblock = _read_superblock(read_at, size)
-    clean = log_is_clean(read_at, superblock.offset(*_split(superblock, superblock.log_start)),
+    superblock = read_superblock(read_at, size)
+    clean = log_is_clean(read_at, superblock.offset(*split(superblock, superblock.log_start)),
                          superblock.log_blocks * superblock.block_size, superblock.uuid)
     if not clean and not frozen:
         raise MapUnknown("its log is not clean: mounted, or not unmounted cleanly")
@@ -93,11 +103,30 @@ def used(read_at: ReadAt, size: int, frozen: bool) -> Tuple[Ranges, str]:
     return builder.ranges(), "xfs free-space trees, " + ("clean log" if clean else "frozen")
 
 
-def _split(superblock: Superblock, block: int) -> Tuple[int, int]:
+def used_while_running(read_at: ReadAt, size: int) -> Ranges:
+    """About what is used while the file system is mounted and in use: to begin with, no evidence. MapUnknown.
+
+    A group whose tree is being changed counts as used.
+    """
+    superblock = read_superblock(read_at, size)
+    used_ranges = Ranges.whole(size)
+    for group in range(superblock.groups):
+        try:
+            free = list(_free_extents(read_at, superblock, group, _read_free_space(read_at, superblock, group)))
+        except MapUnknown:
+            continue
+        used_ranges = used_ranges.minus(Ranges((superblock.offset(group, start), superblock.offset(group, start + count))
+                                               for start, count in free))
+    return used_ranges
+
+
+def split(superblock: Superblock, block: int) -> Tuple[int, int]:
+    """Group, and block within it, of a file system block number."""
     return block >> superblock.block_log, block & ((1 << superblock.block_log) - 1)
 
 
-def _read_superblock(read_at: ReadAt, size: int) -> Superblock:
+def read_superblock(read_at: ReadAt, size: int) -> Superblock:
+    """The primary superblock of the partition of `size` bytes; MapUnknown where it is not one that we can trust."""
     head = read_exactly(read_at, 0, 512, "superblock")
     sector_size = struct.unpack_from(">H", head, 102)[0]
     if head[:4] != MAGIC or sector_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768):
@@ -125,7 +154,7 @@ def _check_version_5(data: bytes) -> None:
         raise MapUnknown("it asks for a repair")
     if read_only & ~RO_COMPAT_KNOWN or incompat & ~INCOMPAT_KNOWN:
         raise MapUnknown(f"unknown xfs features (ro_compat {read_only & ~RO_COMPAT_KNOWN:#x}, incompat {incompat & ~INCOMPAT_KNOWN:#x})")
-    if not _checksum_is_right(data, 224):
+    if not checksum_is_right(data, 224):
         raise MapUnknown("the superblock has a wrong checksum")
 
 
@@ -151,7 +180,7 @@ def _validate(superblock: Superblock, size: int) -> None:
         and 64 <= superblock.group_blocks <= 1 << superblock.block_log <= 1 << 31
         and superblock.group_blocks * (superblock.groups - 1) < superblock.blocks <= superblock.group_blocks * superblock.groups)
     if sane:
-        group, block = _split(superblock, superblock.log_start)
+        group, block = split(superblock, superblock.log_start)
         sane = group < superblock.groups and 0 < superblock.log_blocks and block + superblock.log_blocks <= superblock.length_of(group)
     if not sane:
         raise MapUnknown("the superblock's sizes make no sense, or the file system is larger than its partition")
@@ -165,49 +194,55 @@ def _read_free_space(read_at: ReadAt, superblock: Superblock, group: int) -> Fre
     list_blocks, free_blocks, _longest, tree_blocks = struct.unpack_from(">4I", data, 48)
     if magic != AGF_MAGIC or version != 1 or number != group or length != superblock.length_of(group):
         raise MapUnknown(f"the free-space header of allocation group {group} is damaged")
-    if superblock.version == 5 and (data[64:80] != superblock.meta_uuid or not _checksum_is_right(data, 216)):
+    if superblock.version == 5 and (data[64:80] != superblock.meta_uuid or not checksum_is_right(data, 216)):
         raise MapUnknown(f"the free-space header of allocation group {group} has a wrong checksum")
     return FreeSpace(root, levels, free_blocks, list_blocks, tree_blocks if superblock.lazy_counters else 0)
 
 
 def _free_extents(read_at: ReadAt, superblock: Superblock, group: int, header: FreeSpace) -> Iterator[Tuple[int, int]]:
     """(first block, blocks) of each free extent of the group, as its tree has them in order."""
-    if not 0 < header.levels <= 16:
-        raise MapUnknown(f"the free-space tree of allocation group {group} is damaged")
+    for records in short_tree_leaves(read_at, superblock, FREE_SPACE_TREE, group, header.root, header.levels):
+        yield from struct.iter_unpack(">2I", records)
+
+
+def short_tree_leaves(read_at: ReadAt, superblock: Superblock, tree: ShortTree, group: int, root: int, levels: int) -> Iterator[bytes]:
+    """The records of each leaf of a tree of a group, in order."""
+    if not 0 < levels <= 16:
+        raise MapUnknown(f"the {tree.name} of allocation group {group} is damaged")
     seen: Set[int] = set()
-    yield from _walk(read_at, superblock, group, header.root, header.levels - 1, seen)
+    yield from _walk(read_at, superblock, tree, group, root, levels - 1, seen)
 
 
-def _walk(read_at: ReadAt, superblock: Superblock, group: int, block: int, level: int, seen: Set[int]) -> Iterator[Tuple[int, int]]:
+def _walk(read_at: ReadAt, superblock: Superblock, tree: ShortTree, group: int, block: int, level: int, seen: Set[int]) -> Iterator[bytes]:
     if block in seen or not 0 < block < superblock.length_of(group):
-        raise MapUnknown(f"the free-space tree of allocation group {group} is damaged")
+        raise MapUnknown(f"the {tree.name} of allocation group {group} is damaged")
     seen.add(block)
-    data = _read_node(read_at, superblock, group, block, level)
-    header = BNOBT_HEADER[superblock.version]
+    data = _read_node(read_at, superblock, tree, group, block, level)
+    header = SHORT_HEADER[superblock.version]
     records = struct.unpack_from(">H", data, 6)[0]
-    room = (superblock.block_size - header) // (8 if level == 0 else 12)
+    room = (superblock.block_size - header) // (tree.record if level == 0 else tree.key + 4)
     if records > room:
-        raise MapUnknown(f"the free-space tree of allocation group {group} is damaged")
+        raise MapUnknown(f"the {tree.name} of allocation group {group} is damaged")
     if level == 0:
-        yield from struct.iter_unpack(">2I", data[header:header + 8 * records])
+        yield data[header:header + tree.record * records]
         return
-    for child in struct.unpack_from(f">{records}I", data, header + 8 * room):
-        yield from _walk(read_at, superblock, group, child, level - 1, seen)
+    for child in struct.unpack_from(f">{records}I", data, header + tree.key * room):
+        yield from _walk(read_at, superblock, tree, group, child, level - 1, seen)
 
 
-def _read_node(read_at: ReadAt, superblock: Superblock, group: int, block: int, level: int) -> bytes:
+def _read_node(read_at: ReadAt, superblock: Superblock, tree: ShortTree, group: int, block: int, level: int) -> bytes:
     offset = superblock.offset(group, block)
-    data = read_exactly(read_at, offset, superblock.block_size, "free-space tree")
-    right = data[:4] == BNOBT_MAGIC[superblock.version] and struct.unpack_from(">H", data, 4)[0] == level
+    data = read_exactly(read_at, offset, superblock.block_size, tree.name)
+    right = data[:4] == tree.magic[superblock.version] and struct.unpack_from(">H", data, 4)[0] == level
     if right and superblock.version == 5:
         address, owner = struct.unpack_from(">Q", data, 16)[0], struct.unpack_from(">I", data, 48)[0]
-        right = (address * 512 == offset and owner == group and data[32:48] == superblock.meta_uuid and _checksum_is_right(data, 52))
+        right = (address * 512 == offset and owner == group and data[32:48] == superblock.meta_uuid and checksum_is_right(data, 52))
     if not right:
-        raise MapUnknown(f"the free-space tree of allocation group {group} is damaged at block {block}")
+        raise MapUnknown(f"the {tree.name} of allocation group {group} is damaged at block {block}")
     return data
 
 
-def _checksum_is_right(data: bytes, position: int) -> bool:
+def checksum_is_right(data: bytes, position: int) -> bool:
     """CRC-32C over the block with the checksum's own field zero; stored inverted and little endian."""
     computed = crc32c(0xFFFFFFFF, data[:position] + bytes(4) + data[position + 4:]) ^ 0xFFFFFFFF
     return computed == struct.unpack_from("<I", data, position)[0]

@@ -50,16 +50,3 @@ def test_no_limit_takes_no_time():
     Pace(0, clock=clock, sleep=clock.sleep).spend(10 ** 15)
     UNLIMITED.spend(10 ** 15)
     assert clock.now == 100.0
-
-
-def test_a_lifted_limit_costs_nothing_and_nothing_is_made_up_for():
-    clock = Clock()
-    pace = Pace(1000, clock=clock, sleep=clock.sleep)
-    pace.spend(1000)
-    with pace.lifted():
-        for _piece in range(100):
-            pace.spend(1000)
-        assert clock.now == 100.0
-    pace.spend(1000)
-    pace.spend(1000)
-    assert abs(clock.now - 101.0) < 1e-6

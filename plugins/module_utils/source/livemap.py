@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Maps of used bytes of disks from which file systems are mounted.
+
+While these are frozen their maps are exact. While they run a map is only something to begin with: where it differs from the frozen one, the disk is
+read again.
+"""
+
+from typing import Callable, Collection, Dict, NamedTuple
+
+from ..errors import SourceError
+from ..machine.model import Content, Disk
+from . import ext, xfs
+from .mapread import ReadAt
+from .ranges import Ranges
+from .usedmap import UsedMap, used_map
+
+_RUNNING = {"ext2": ext.used_while_running, "ext3": ext.used_while_running, "ext4": ext.used_while_running,
+            "xfs": xfs.used_while_running}       # type: Dict[str, Callable[[ReadAt, int], Ranges]]
+
+
+class MountedPart(NamedTuple):
+    """A part of a disk that is exactly one mounted file system. `number` is that of the partition, 0: the whole disk."""
+    number: int
+    kind: str
+    start: int
+    size: int
+
+
+def frozen_map(read_at: ReadAt, disk: Disk, frozen: Collection[int]) -> UsedMap:
+    """The map of a disk; `frozen`: numbers of the partitions (0: the whole disk) of which everything that is mounted is frozen."""
+    still = used_map(read_at, _only(disk, lambda number: number not in frozen), False)
+    stopped = used_map(read_at, _only(disk, lambda number: number in frozen), True)
+    return UsedMap(still.ranges.intersect(stopped.ranges),
+                   tuple(other if other.partition in frozen else own for own, other in zip(still.parts, stopped.parts)))
+
+
+def running_map(read_at: ReadAt, disk: Disk, mounted: Collection[MountedPart]) -> UsedMap:
+    """About what is used of a disk whose parts `mounted` are in use."""
+    hinted = [part for part in mounted if part.kind in _RUNNING]
+    numbers = {part.number for part in hinted}
+    found = used_map(read_at, _only(disk, lambda number: number not in numbers), False)
+    ranges = found.ranges
+    for part in hinted:
+        try:
+            inside = _RUNNING[part.kind](_part(read_at, part.start, part.size), part.size).clip(0, part.size)
+        except SourceError:
+            raise
+        except Exception:        # Metadata that change while they are read may break any parser: then all counts as used.
+            continue
+        free = inside.invert(part.size).shift(part.start)
+        ranges = ranges.minus(free)
+    return UsedMap(ranges, found.parts)
+
+
+def _only(disk: Disk, wanted: Callable[[int], bool]) -> Disk:
+    """The disk as if nothing were known of the content of its other partitions."""
+    unknown = Content("unknown")
+    return disk._replace(
+        content=disk.content if wanted(0) else unknown,
+        partitions=tuple(part if wanted(part.number) else part._replace(content=unknown) for part in disk.partitions))
+
+
+def _part(read_at: ReadAt, start: int, size: int) -> ReadAt:
+    return lambda offset, length: read_at(start + offset, max(0, min(length, size - offset)))
