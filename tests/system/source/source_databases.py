@@ -23,8 +23,9 @@ def give(folder, user):
     if os.geteuid() != 0:
         return []
     entry = pwd.getpwnam(user)
-    for place in [folder] + list(folder.parents)[:2]:
-        os.chmod(str(place), 0o755)
+    for place in [folder] + list(folder.parents)[:4]:
+        if os.stat(str(place)).st_mode & 0o555 != 0o555:
+            os.chmod(str(place), 0o755)
     subprocess.run(["chown", "-R", "{0}:{1}".format(entry.pw_uid, entry.pw_gid), str(folder)], check=True)
     return ["setpriv", "--reuid", user, "--regid", str(entry.pw_gid), "--clear-groups"]
 
@@ -68,8 +69,10 @@ class Postgresql:
     def _run(self, program, *arguments):
         # Not through a pipe: the server would keep it open.
         with open(str(self.folder / "programs.log"), "ab") as log:
-            subprocess.run(self._as_user + [os.path.join(self._programs, program)] + list(arguments), cwd=str(self.folder), check=True,
-                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            done = subprocess.run(self._as_user + [os.path.join(self._programs, program)] + list(arguments), cwd=str(self.folder),
+                                  check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        said = "".join(path.read_text() for path in sorted(self.folder.glob("*log")))
+        assert done.returncode == 0, said
 
 
 class Mariadb:
