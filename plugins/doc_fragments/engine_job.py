@@ -37,6 +37,7 @@ options:
     description:
       - The shortest time between two lines of progress, in seconds; V(0) for none. A line is shown for every phase, for each percent at
         most, and once a minute as a sign of life.
+      - Where many hosts are at work at once, the time grows so that all of them together show about one line a second.
       - With C(no_log) no lines are shown.
     type: float
     default: 5

@@ -15,7 +15,7 @@ from ..module_utils.job.options import PRIORITY_SPEC, REPOSITORY_SPEC
 from ..module_utils.job.secrets import Scrubber
 from .engine_action import HOST_SPEC, EngineAction, for_controller
 from .engine_host import EngineError, NoAnswer
-from .progress_line import Reporter, duration
+from .progress_line import Reporter, duration, shared_seconds
 
 JOB_SPEC = dict(HOST_SPEC, **{
     "attach": {"type": "bool", "default": True},
@@ -50,6 +50,7 @@ class EngineJobAction(EngineAction):
         scrub = Scrubber(spec)
         self._name = self._host_name(task_vars)
         self._quiet = not manners["progress"]
+        manners["progress"] = shared_seconds(manners["progress"], self._hosts_at_once(task_vars))
         try:
             host = self.engine_host(manners, task_vars)
             answer = self._start(host, spec, manners["attach"])
@@ -82,6 +83,11 @@ class EngineJobAction(EngineAction):
     def _host_name(self, task_vars):
         name = task_vars.get("inventory_hostname") or "localhost"
         return "{0} -> {1}".format(name, self._task.delegate_to) if self._task.delegate_to else name
+
+    def _hosts_at_once(self, task_vars):
+        """How many hosts may be at this task at the same time."""
+        limits = [len(task_vars.get("ansible_play_batch") or ["this"]), task_vars.get("ansible_forks"), self._task.throttle]
+        return min(int(limit) for limit in limits if limit)
 
     # -- the job
 

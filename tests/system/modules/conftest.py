@@ -13,6 +13,8 @@ import subprocess
 import sys
 
 import pytest
+from module_ssh import SshServer
+
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
 from ansible_collections.agnostic.recovery.plugins.module_utils.job import tasks
 from ansible_collections.agnostic.recovery.plugins.module_utils.job.initialise import ensure_repository
@@ -164,6 +166,17 @@ def any_play(request, tmp_path):
 def host_python(request):
     """A Python of hosts."""
     return _host_pythons().get(request.param, sys.executable)
+
+
+@pytest.fixture
+def ssh_server(tmp_path):
+    for program in ("sshd", "ssh", "ssh-keygen", "ps"):
+        if shutil.which(program) is None:
+            pytest.skip("this machine has no " + program)
+    server = SshServer(tmp_path)
+    server.start()
+    yield server
+    server.cut()
 
 
 @pytest.fixture

@@ -50,6 +50,11 @@ def test_wheels(play, repository, disk, bare_python, wheels_cache):
     assert "captured 64.0 MiB, " in again and len(list((wheels_cache).glob(state["python"].rpartition(".")[0] + "-*"))) == 1
 
 
+def test_wheels_over_ssh(play, repository, disk, bare_python, wheels_cache, ssh_server):
+    text = prepared(play, bare_python, wheels_cache, dr_prepare="wheels", **ssh_server.variables())
+    assert "captured 64.0 MiB" in text, text
+
+
 def test_nothing_is_brought_unless_asked_for(play, repository, disk, bare_python, wheels_cache):
     with pytest.raises(AssertionError, match="python3-cryptography"):
         prepared(play, bare_python, wheels_cache, dr_prepare="none")
