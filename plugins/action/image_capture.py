@@ -16,7 +16,8 @@ class ActionModule(EngineJobAction):
     arguments = {
         "machine": {"type": "str", "required": True},
         "disks": DISKS_SPEC,
-        "consistency": {"type": "str", "choices": ["auto", "offline", "frozen"], "default": "auto"},
+        "consistency": {"type": "str", "choices": ["auto", "offline", "freeze", "frozen", "crash"], "default": "auto"},
+        "freeze_limit": {"type": "float", "default": 10},
         "hooks": HOOKS_SPEC,
         "facts": {"type": "dict"},
         "workers": {"type": "int", "default": 0},

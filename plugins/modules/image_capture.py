@@ -50,12 +50,26 @@ options:
         required: true
   consistency:
     description:
-      - V(offline) and V(auto) refuse a disk of which something is mounted read-write on the host.
+      - V(auto) captures disks of which something is mounted read-write as V(freeze) does, others as V(offline) does.
+      - V(offline) refuses a disk of which something is mounted read-write on the host.
+      - V(freeze) copies the disks while they are in use, again and again what changed, and at last freezes all file systems on them together
+        for as long as it takes to read the rest. The image is marked as consistent in C(filesystem). Needs root. Without a mounted file
+        system it is the same as V(offline). The repository must not lie on a file system that is frozen.
       - V(frozen) says that whoever calls has frozen the mounted file systems and keeps them so until the task ends; the image is marked
         as consistent in C(filesystem).
+      - V(crash) is as V(freeze), and goes on where a file system cannot be frozen. That file system may then be torn, and the image is
+        marked as consistent in C(crash).
     type: str
-    choices: [auto, offline, frozen]
+    choices: [auto, offline, freeze, frozen, crash]
     default: auto
+  freeze_limit:
+    description:
+      - The most seconds that file systems may be frozen at a time. A second process thaws them when it is over, also when the capture was
+        killed; there is no image then.
+      - When the last part cannot be expected to be read in that time there is no image either, and the message says what changes too fast.
+    type: float
+    default: 10
+    version_added: 1.1.0
   hooks:
     description:
       - What applications do around the point of consistency, which is the moment at which file systems are frozen or snapshots made.
@@ -185,6 +199,19 @@ EXAMPLES = r"""
     nice: 10
     bandwidth_limit: 20M
   become: true
+
+- name: Capture the machine itself while it runs
+  agnostic.recovery.image_capture:
+    repository:
+      path: /mnt/recovery
+    capture_credential: "{{ dr_capture_credential }}"
+    machine: "{{ inventory_hostname }}"
+    disks:
+      - name: sda
+        path: /dev/sda
+    consistency: freeze
+    freeze_limit: 5
+  become: true
 """
 
 RETURN = r"""
@@ -226,7 +253,7 @@ image:
       type: str
       sample: "2026-11-22T01:02:03Z"
     consistency:
-      description: What the image promises, V(offline) or V(filesystem).
+      description: What the image promises, V(offline), V(application), V(filesystem) or V(crash).
       type: str
     parent:
       description: Id of the image before it, or empty.

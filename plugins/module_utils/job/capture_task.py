@@ -16,7 +16,7 @@ from ..machine.data import to_data
 from ..machine.disk import read_disk
 from ..machine.model import Machine
 from ..source.disk import open_disk
-from ..source.hooks import Hooks
+from ..source.hooks import HOLD_SECONDS, Hooks
 from ..source.livedisk import LiveDisk
 from ..source.usedmap import used_map
 from .inspection import inspect_machine, inspect_running_machine
@@ -70,7 +70,8 @@ def _capture_running(spec, progress, repository, sources, filesystems):
     if os.geteuid():
         raise SourceError("Disks in use can be captured by root only, since their file systems have to be frozen. Become root.")
     refuse_own_repository(spec["repository"], filesystems)
-    hooks = Hooks(spec.get("hooks") or (), progress.cancelled)
+    limit = spec.get("freeze_limit") or FREEZE_LIMIT
+    hooks = Hooks(spec.get("hooks") or (), progress.cancelled, HOLD_SECONDS + limit)
     progress.phase("maps", 0)
     with ExitStack() as stack:
         disks = []
@@ -84,7 +85,7 @@ def _capture_running(spec, progress, repository, sources, filesystems):
             return {"changed": True, "image": None, "disks": report, "warnings": warnings}
         capture = LiveCapture(
             lambda shown: ImageWriter(repository, spec["machine"], shown, spec.get("workers") or 0), disks, filesystems, progress,
-            limit=spec.get("freeze_limit") or FREEZE_LIMIT, limits=_limits(spec, progress),
+            limit=limit, limits=_limits(spec, progress),
             held_back=bool(spec.get("read_limit") or spec.get("bandwidth_limit")), applications=hooks,
             crash=spec.get("consistency") == "crash")
         captured = capture.run(_machine_data(spec, inspect_running_machine(spec["machine"], models, filesystems)))

@@ -100,6 +100,7 @@ class LiveCapture:
     # -- passes while everything runs -----------------------------------------------------------------------------------------
 
     def _copy_while_running(self) -> None:
+        self._stop_briefly()             # tells what cannot be frozen before hours of reading
         looks = self._look(frozen=False)
         self._mark()
         with self._timed(sum(look.ranges.total for look in looks)):

@@ -23,6 +23,7 @@ EXTENT_MAX_DEPTH = 5
 EXTENT_UNWRITTEN = 32768            # lengths above mean "allocated, never written"
 JOURNAL_MAX_BLOCKS = 1 << 24        # e2fsprogs makes journals of at most 10,240,000 blocks
 DIRECT_BLOCKS = 12
+JOURNAL_MAGIC, JOURNAL_SUPERBLOCKS = 0xC03B3998, (3, 4)
 
 
 def journal_of(read_at: ReadAt, superblock: Superblock, descriptor_table: bytes) -> Journal:
@@ -37,6 +38,16 @@ def journal_of(read_at: ReadAt, superblock: Superblock, descriptor_table: bytes)
         return read_exactly(read_at, blocks[number] * block_size, block_size, "journal")
 
     return open_journal(read_block, block_size, len(blocks))
+
+
+def journal_body(read_at: ReadAt, superblock: Superblock, descriptor_table: bytes) -> Tuple[bool, Iterator[Tuple[int, int]]]:
+    """Whether the journal is empty, and its blocks save the first, which says so, as runs [first, end); MapUnknown."""
+    blocks = _journal_blocks(read_at, superblock, _read_inode(read_at, superblock, descriptor_table))
+    head = read_exactly(read_at, blocks[0] * superblock.block_size, 1024, "journal")
+    magic, kind, start = struct.unpack_from(">I", head)[0], struct.unpack_from(">I", head, 4)[0], struct.unpack_from(">I", head, 0x1C)[0]
+    if magic != JOURNAL_MAGIC or kind not in JOURNAL_SUPERBLOCKS:
+        raise MapUnknown("journal: its superblock makes no sense")
+    return start == 0, ((block, block + 1) for block in sorted(blocks[1:]))
 
 
 def _read_inode(read_at: ReadAt, superblock: Superblock, descriptor_table: bytes) -> bytes:

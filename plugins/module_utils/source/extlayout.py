@@ -28,7 +28,7 @@ INCOMPAT_KNOWN = 0x2 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000
 RO_KNOWN = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000 | 0x8000 | 0x10000
 STATE_VALID, STATE_ERROR = 0x1, 0x2
 
-GROUP_BLOCK_UNINIT = 0x2
+GROUP_INODE_UNINIT, GROUP_BLOCK_UNINIT, GROUP_INODE_ZEROED = 0x1, 0x2, 0x4
 
 
 class Superblock(NamedTuple):
@@ -218,6 +218,27 @@ def _parse_group(superblock: Superblock, descriptor: bytes) -> Group:
         free |= high[3] << 16
         checksum |= struct.unpack_from("<H", descriptor, 0x38)[0] << 16
     return Group(bitmap, inode_bitmap, inode_table, free, checksum, bool(flags & GROUP_BLOCK_UNINIT) and superblock.group_checksums)
+
+
+class InodeUse(NamedTuple):
+    """What a group's descriptor says of its inodes."""
+    bitmap: int                 # block
+    used: int                   # those behind were never used
+    zeroed: bool                # the table is zero where it was never used
+
+
+def inode_use(superblock: Superblock, table: bytes, number: int) -> InodeUse:
+    """Of group `number`, from the table of all descriptors."""
+    start = number * superblock.descriptor_size
+    bitmap = struct.unpack_from("<I", table, start + 4)[0]
+    flags, unused = struct.unpack_from("<H", table, start + 0x12)[0], struct.unpack_from("<H", table, start + 0x1C)[0]
+    if superblock.descriptor_size >= 64:
+        bitmap |= struct.unpack_from("<I", table, start + 0x24)[0] << 32
+        unused |= struct.unpack_from("<H", table, start + 0x32)[0] << 16
+    if not superblock.group_checksums:
+        return InodeUse(bitmap, superblock.inodes_per_group, False)
+    used = 0 if flags & GROUP_INODE_UNINIT else max(0, superblock.inodes_per_group - unused)
+    return InodeUse(bitmap, used, bool(flags & GROUP_INODE_ZEROED))
 
 
 def _verify_descriptor(superblock: Superblock, number: int, descriptor: bytes) -> None:

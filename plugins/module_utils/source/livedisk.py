@@ -54,7 +54,7 @@ class LiveDisk:
         if frozen:
             if _geometry(self._read_model()) != _geometry(self.model):
                 raise SourceError(f"The partition table of disk {self.name} was changed during the capture. Run it again.")
-            found = frozen_map(self.read_at, self.model, self._frozen_numbers(unable))
+            found = frozen_map(self.read_at, self.model, self._frozen_numbers(unable), self._mounted)
         else:
             found = running_map(self.read_at, self.model, self._mounted)
         ranges = found.ranges.minus(self.left_out)

@@ -4,8 +4,8 @@
 
 """Maps of used bytes of disks from which file systems are mounted.
 
-While these are frozen their maps are exact. While they run a map is only something to begin with: where it differs from the frozen one, the disk is
-read again.
+While these are frozen their maps are exact. While they run a map is only something to begin with: where it differs from the frozen one, the disk
+is read again.
 """
 
 from typing import Callable, Collection, Dict, NamedTuple
@@ -13,10 +13,12 @@ from typing import Callable, Collection, Dict, NamedTuple
 from ..errors import SourceError
 from ..machine.model import Content, Disk
 from . import ext, xfs
+from .extidle import idle
 from .mapread import ReadAt
 from .ranges import Ranges
 from .usedmap import UsedMap, used_map
 
+_EXT = ("ext2", "ext3", "ext4")
 _RUNNING = {"ext2": ext.used_while_running, "ext3": ext.used_while_running, "ext4": ext.used_while_running,
             "xfs": xfs.used_while_running}       # type: Dict[str, Callable[[ReadAt, int], Ranges]]
 
@@ -29,30 +31,38 @@ class MountedPart(NamedTuple):
     size: int
 
 
-def frozen_map(read_at: ReadAt, disk: Disk, frozen: Collection[int]) -> UsedMap:
+def frozen_map(read_at: ReadAt, disk: Disk, frozen: Collection[int], mounted: Collection[MountedPart]) -> UsedMap:
     """The map of a disk; `frozen`: numbers of the partitions (0: the whole disk) of which everything that is mounted is frozen."""
     still = used_map(read_at, _only(disk, lambda number: number not in frozen), False)
     stopped = used_map(read_at, _only(disk, lambda number: number in frozen), True)
-    return UsedMap(still.ranges.intersect(stopped.ranges),
-                   tuple(other if other.partition in frozen else own for own, other in zip(still.parts, stopped.parts)))
+    ranges = still.ranges.intersect(stopped.ranges)
+    for part in mounted:
+        if part.number in frozen and part.kind in _EXT:
+            ranges = _without(ranges, part, lambda inner, size: idle(inner, size, running=False), read_at)
+    return UsedMap(ranges, tuple(other if other.partition in frozen else own for own, other in zip(still.parts, stopped.parts)))
 
 
 def running_map(read_at: ReadAt, disk: Disk, mounted: Collection[MountedPart]) -> UsedMap:
     """About what is used of a disk whose parts `mounted` are in use."""
-    hinted = [part for part in mounted if part.kind in _RUNNING]
-    numbers = {part.number for part in hinted}
+    numbers = {part.number for part in mounted if part.kind in _RUNNING}
     found = used_map(read_at, _only(disk, lambda number: number not in numbers), False)
     ranges = found.ranges
-    for part in hinted:
-        try:
-            inside = _RUNNING[part.kind](_part(read_at, part.start, part.size), part.size).clip(0, part.size)
-        except SourceError:
-            raise
-        except Exception:        # Metadata that change while they are read may break any parser: then all counts as used.
-            continue
-        free = inside.invert(part.size).shift(part.start)
-        ranges = ranges.minus(free)
+    for part in mounted:
+        if part.kind in _RUNNING:
+            ranges = _without(ranges, part, lambda inner, size, used=_RUNNING[part.kind]: used(inner, size).invert(size), read_at)
+        if part.kind in _EXT:
+            ranges = _without(ranges, part, lambda inner, size: idle(inner, size, running=True), read_at)
     return UsedMap(ranges, found.parts)
+
+
+def _without(ranges: Ranges, part: MountedPart, free: Callable[[ReadAt, int], Ranges], read_at: ReadAt) -> Ranges:
+    """The ranges without what `free` finds in a part."""
+    try:
+        return ranges.minus(free(_part(read_at, part.start, part.size), part.size).clip(0, part.size).shift(part.start))
+    except SourceError:
+        raise
+    except Exception:            # Metadata that change while they are read may break any parser: then all counts as used.
+        return ranges
 
 
 def _only(disk: Disk, wanted: Callable[[int], bool]) -> Disk:

@@ -12,11 +12,10 @@ from typing import Iterator, List, NamedTuple, Tuple
 
 from ..bitmap import set_runs
 from ..ext import View, descriptor_table
-from ..extlayout import SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock, parse_groups, read_superblock
+from ..extlayout import SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock, inode_use, parse_groups, read_superblock
 from ..mapread import MapUnknown, ReadAt, read_exactly
 from .scan import File
 
-GROUP_INODE_UNINIT = 0x1
 FLAG_IMMUTABLE, FLAG_JOURNAL_DATA, FLAG_EXTENTS, FLAG_EA_INODE, FLAG_DAX, FLAG_INLINE = (
     0x10, 0x4000, 0x80000, 0x200000, 0x2000000, 0x10000000)
 # The kernel itself writes to files that it made immutable (quota), to extended attribute inodes, and in ways of their own to the others.
@@ -49,10 +48,10 @@ def files(read_at: ReadAt, size: int, skip: frozenset) -> Iterator[File]:
     groups = parse_groups(superblock, table, verify=False)
     walker = _Walker(view, superblock)
     for number, group in enumerate(groups):
-        inode_bitmap, used, uninitialised = _inode_part(superblock, table, number)
-        if uninitialised or not used:
+        inodes = inode_use(superblock, table, number)
+        if not inodes.used:
             continue
-        runs, _count = set_runs(view.blocks(inode_bitmap, 1), used)
+        runs, _count = set_runs(view.blocks(inodes.bitmap, 1), inodes.used)
         for first, end in _batches(runs, max(1, BATCH // superblock.inode_size)):
             yield from _files_in(walker, number, group.inode_table, first, end, special, skip)
 
@@ -66,19 +65,6 @@ def _special(read_at: ReadAt) -> _Special:
     if u32(DEFAULT_OPTIONS) & DEFAULT_MODE == DEFAULT_JOURNAL_DATA:
         raise MapUnknown("its file data go through the journal")
     return _Special(max(u32(0x54), 11) if u32(0x4C) else 11, frozenset((u32(0x26C), u32(0x280))))
-
-
-def _inode_part(superblock: Superblock, table: bytes, number: int) -> Tuple[int, int, bool]:
-    """Block of a group's inode bitmap, how many of its inodes were ever used, and whether none was."""
-    start = number * superblock.descriptor_size
-    bitmap = struct.unpack_from("<I", table, start + 4)[0]
-    flags, unused = struct.unpack_from("<H", table, start + 0x12)[0], struct.unpack_from("<H", table, start + 0x1C)[0]
-    if superblock.descriptor_size >= 64:
-        bitmap |= struct.unpack_from("<I", table, start + 0x24)[0] << 32
-        unused |= struct.unpack_from("<H", table, start + 0x32)[0] << 16
-    if not superblock.group_checksums:
-        return bitmap, superblock.inodes_per_group, False
-    return bitmap, max(0, superblock.inodes_per_group - unused), bool(flags & GROUP_INODE_UNINIT)
 
 
 def _batches(runs: List[Tuple[int, int]], most: int) -> Iterator[Tuple[int, int]]:

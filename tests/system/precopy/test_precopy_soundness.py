@@ -1,0 +1,202 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""File systems captured while they are written to: what is restored is what was on the disk when they stood still."""
+
+import contextlib
+import hashlib
+import os
+import stat
+import time
+
+import pytest
+from precopy_disk import CHUNK, Load, MIB, Part, TestDisk, capture, check, differences, extracted, mounted, need, repository_at, restored, run
+from precopy_load import records
+
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import read_manifest
+from ansible_collections.agnostic.recovery.plugins.module_utils.job import live_capture
+from ansible_collections.agnostic.recovery.plugins.module_utils.source.changed import scan
+from ansible_collections.agnostic.recovery.plugins.module_utils.source.consistency import Applications
+
+OLD_SECONDS = 3      # files older than this when a mark is set are known to be unchanged afterwards
+
+PARTS = {
+    "ext4": Part("ext4", "mkfs.ext4 -q -F", 160),
+    "ext4-small-inodes": Part("ext4", "mkfs.ext4 -q -F -b 1024 -I 128", 160),
+    "ext4-bigalloc-lazytime": Part("ext4", "mkfs.ext4 -q -F -O bigalloc -C 16384", 200, "lazytime"),
+    "ext4-no-journal": Part("ext4", "mkfs.ext4 -q -F -O ^has_journal", 160),
+    "ext3": Part("ext3", "mkfs.ext3 -q -F", 160),
+    "xfs": Part("xfs", "mkfs.xfs -q -f", 320),
+    "xfs-1k-lazytime": Part("xfs", "mkfs.xfs -q -f -b size=1024", 320, "lazytime"),
+}
+
+
+class LastLook(Applications):
+    """No application: notes what was committed just before the last freeze."""
+
+    def __init__(self, load):
+        self.load = load
+        self.committed = {}
+
+    def before_freeze(self):
+        self.committed = self.load.committed()
+
+
+@contextlib.contextmanager
+def passes_forced(number, monkeypatch):
+    """That many passes more while everything runs, however short the last one could be."""
+    left = [number]
+
+    def rate(_capture):
+        left[0] -= 1
+        return 1 if left[0] >= 0 else 1e12
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live_capture, "_SHRINKS", 1e9)
+        patch.setattr(live_capture.LiveCapture, "_rate", rate)
+        yield
+
+
+def tree(folder):
+    """Path -> type, links, size and digest of the content of everything below."""
+    found = {}
+    for base, folders, files in os.walk(folder):
+        for name in folders + files:
+            path = os.path.join(base, name)
+            status = os.lstat(path)
+            entry = [status.st_mode, status.st_nlink]
+            if stat.S_ISREG(status.st_mode):
+                with open(path, "rb") as file:
+                    entry += [status.st_size, hashlib.sha256(file.read()).hexdigest()]
+            found[os.path.relpath(path, folder)] = entry
+    return found
+
+
+def compare(disk, path, reference, committed, work):
+    """Each file system of the restored disk is sound, and all its files are those of the frozen disk."""
+    for number, part in enumerate(disk.parts):
+        ours, theirs = (extracted(source, part, os.path.join(work, f"part{number}.{name}")) for source, name in ((path, "a"), (reference, "b")))
+        check(ours, part.kind, os.path.join(work, "check"))
+        with mounted(ours, part.kind, os.path.join(work, "a")) as first, mounted(theirs, part.kind, os.path.join(work, "b")) as second:
+            assert tree(first) == tree(second)
+            for (folder, name), count in committed.items():
+                if folder == part.folder:
+                    assert count > 0 and records(os.path.join(first, name)) >= count
+        os.unlink(ours)
+        os.unlink(theirs)
+
+
+@pytest.mark.parametrize("name, seed", [(name, seed) for seed, name in enumerate(sorted(PARTS))] + [("ext4", 11), ("xfs", 12), ("ext4", 13), ("xfs", 14)])
+def test_what_is_restored_is_what_stood_still(work, monkeypatch, name, seed):
+    need("losetup", "sfdisk", PARTS[name].mkfs.split()[0])
+    with contextlib.ExitStack() as stack:
+        disk = TestDisk(work, [PARTS[name]])
+        stack.callback(disk.close)
+        load = Load(disk, seed)
+        stack.callback(load.stop)
+        time.sleep(OLD_SECONDS)
+        watching = LastLook(load)
+        repository = stack.enter_context(repository_at(work))
+        with passes_forced(seed % 4, monkeypatch):
+            captured, reference = capture(repository, disk.path, applications=watching)
+        load.stop()
+        path = restored(repository, captured.image, work)
+        assert differences(path, reference.copy, captured.looks[0].ranges) == []
+        compare(disk, path, reference.copy, watching.committed, work)
+        evidence = read_manifest(repository, captured.image.id).evidence
+        assert captured.image.consistency == "filesystem" and len(evidence["passes"]) == 2 + seed % 4
+        assert [(item["path"], item["frozen"]) for item in evidence["file_systems"]] == [(disk.parts[0].folder, True)]
+
+
+def test_several_file_systems_of_one_disk_stand_still_together(work):
+    need("losetup", "sfdisk", "mkfs.xfs", "mkfs.ext4")
+    with contextlib.ExitStack() as stack:
+        disk = TestDisk(work, [PARTS["ext4"], PARTS["xfs"]])
+        stack.callback(disk.close)
+        load = Load(disk, 77, kinds=("churn", "old", "log"))
+        stack.callback(load.stop)
+        time.sleep(OLD_SECONDS)
+        watching = LastLook(load)
+        repository = stack.enter_context(repository_at(work))
+        captured, reference = capture(repository, disk.path, applications=watching)
+        load.stop()
+        path = restored(repository, captured.image, work)
+        assert differences(path, reference.copy, captured.looks[0].ranges) == []
+        compare(disk, path, reference.copy, watching.committed, work)
+        # A second image of the same disk, compared with the first.
+        again, reference = capture(repository, disk.path)
+        os.unlink(path)
+        path = restored(repository, again.image, work)
+        assert again.image.parent == captured.image.id
+        assert differences(path, reference.copy, again.looks[0].ranges) == []
+
+
+@pytest.mark.parametrize("kind, mkfs", [("ext4", "mkfs.ext4 -q -F"), ("xfs", "mkfs.xfs -q -f")])
+def test_a_device_is_read_past_its_cache(work, kind, mkfs):
+    """The file system lies on the whole device that is captured, whose cache is filled with what was there before."""
+    need("losetup", mkfs.split()[0])
+    part = Part(kind, mkfs, 320)
+    with contextlib.ExitStack() as stack:
+        path = os.path.join(work, "disk")
+        with open(path, "wb") as file:
+            file.truncate(part.size * MIB)
+        device = run("losetup", "--find", "--show", path).strip()
+        stack.callback(run, "losetup", "--detach", device)
+        run(*mkfs.split(), device)
+        part.folder = os.path.join(work, "mnt")
+        os.mkdir(part.folder)
+        run("mount", "-t", kind, device, part.folder)
+        stack.callback(run, "umount", part.folder)
+        TestDisk._fill(os.path.join(part.folder, "old"))
+        disk = type("Disk", (), {"path": path, "parts": [part]})
+        load = Load(disk, 5)
+        stack.callback(load.stop)
+        time.sleep(OLD_SECONDS)
+        cache = stack.enter_context(open(device, "rb"))
+        while cache.read(1 << 20):
+            pass
+        repository = stack.enter_context(repository_at(work))
+        captured, reference = capture(repository, device, reference=path)
+        load.stop()
+        restored_path = restored(repository, captured.image, work)
+        assert differences(restored_path, reference.copy, captured.looks[0].ranges) == []
+        compare(disk, restored_path, reference.copy, {}, work)
+
+
+@pytest.mark.parametrize("name", ["ext4", "xfs"])
+def test_old_files_are_not_read_again(work, name):
+    need("losetup", "sfdisk", PARTS[name].mkfs.split()[0])
+    with contextlib.ExitStack() as stack:
+        disk = TestDisk(work, [PARTS[name]])
+        stack.callback(disk.close)
+        folder = disk.parts[0].folder
+        with open(os.path.join(folder, "big"), "wb") as file:
+            file.write(os.urandom(60 * MIB))
+            file.flush()
+            os.fsync(file.fileno())
+        time.sleep(OLD_SECONDS)
+        repository = stack.enter_context(repository_at(work))
+        captured, _reference = capture(repository, disk.path)
+        passes = read_manifest(repository, captured.image.id).evidence["passes"]
+        unchanged = 60 * MIB
+        assert passes[0]["bytes"] == captured.looks[0].ranges.total > unchanged
+        assert passes[-1]["bytes"] < passes[0]["bytes"] - unchanged + 4 * CHUNK
+
+
+@pytest.mark.parametrize("name", ["ext4", "xfs"])
+def test_these_tests_notice_a_change_that_is_overlooked(work, monkeypatch, name):
+    """Files taken to be unchanged whenever their inode was seen before: the comparison with the frozen disk must fail."""
+    need("losetup", "sfdisk", PARTS[name].mkfs.split()[0])
+    monkeypatch.setattr(scan.Scan, "has", lambda self, file: True)
+    monkeypatch.setattr(scan, "MARGIN_SECONDS", -1 << 40)
+    with contextlib.ExitStack() as stack:
+        disk = TestDisk(work, [PARTS[name]])
+        stack.callback(disk.close)
+        load = Load(disk, 3, kinds=("old", "place", "mmap"))
+        stack.callback(load.stop)
+        time.sleep(OLD_SECONDS)
+        repository = stack.enter_context(repository_at(work))
+        captured, reference = capture(repository, disk.path)
+        load.stop()
+        assert differences(restored(repository, captured.image, work), reference.copy, captured.looks[0].ranges) != []
