@@ -16,6 +16,7 @@ from ..image.diskread import CaptureDisk
 from ..image.pace import NO_LIMITS, Limits
 from ..image.progress import CancelledError
 from ..image.writer import DiskState, ImageWriter
+from ..priority import urgent
 from ..source.consistency import NO_APPLICATIONS, NO_SNAPSHOTS
 from ..source.freeze import Freezer
 from ..source.hostmap import CapturedDisk, HostFilesystem, depends_on, filesystems_on
@@ -83,7 +84,8 @@ class LiveCapture:
         """Raises SourceError, RepositoryError, CancelledError; there is no image then, and nothing is left frozen."""
         with ExitStack() as stack:
             self._snapshots.check()
-            stack.enter_context(self._freezer)
+            with urgent():
+                stack.enter_context(self._freezer)       # a process that must not come too late
             self._copy_while_running()
             stack.callback(self._snapshots.remove)
             with ExitStack() as paused:
@@ -180,7 +182,7 @@ class LiveCapture:
         """The last pass over all that no snapshot holds; what of it shares chunks with a snapshot is returned, in memory."""
         self._freezer.sync()
         try:
-            with self._progress.quiet(), self._freezer.frozen() as done:
+            with self._progress.quiet(), urgent(), self._freezer.frozen() as done:
                 self._refuse_other_mounts()
                 self._snapshots.create()
                 for disk in self._disks:

@@ -13,7 +13,7 @@ import pytest
 
 PROGRAM = """
 import os, subprocess, sys, threading
-from ansible_collections.agnostic.recovery.plugins.module_utils.priority import set_priority
+from ansible_collections.agnostic.recovery.plugins.module_utils.priority import set_priority, urgent
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import RecoveryError
 if sys.argv[3:]:
     os.setuid(int(sys.argv[3]))
@@ -24,9 +24,14 @@ except RecoveryError as error:
 def show():
     subprocess.check_call(["nice"])
     subprocess.check_call(["ionice"])
-thread = threading.Thread(target=show)
-thread.start()
-thread.join()
+def in_thread():
+    thread = threading.Thread(target=show)
+    thread.start()
+    thread.join()
+in_thread()
+with urgent():
+    in_thread()
+in_thread()
 """
 
 
@@ -39,11 +44,14 @@ def run(*arguments):
 
 @pytest.mark.parametrize("nice, io_class, told", [
     (7, "idle", "idle"), (19, "best-effort", "best-effort: prio 7"), (3, "none", "none")])
-def test_threads_and_children_inherit_it(nice, io_class, told):
+def test_threads_and_children_inherit_it_and_are_urgent_for_a_while(nice, io_class, told):
     if not shutil.which("ionice"):
         pytest.skip("this machine has no ionice (package util-linux)")
     status, lines = run(nice, io_class)
     assert status == 0 and int(lines[0]) == nice and lines[1].startswith(told), lines
+    assert lines[0:2] == lines[4:6]
+    if os.geteuid() == 0:
+        assert lines[2] == "0" and lines[3].startswith("none"), lines
 
 
 def test_what_is_not_allowed_is_said():
