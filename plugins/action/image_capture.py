@@ -4,7 +4,7 @@
 
 """image_capture: an engine job on the source, or on the worker that reaches its disks."""
 
-from ..module_utils.job.options import CAPTURE_KEY_SPEC, DISKS_SPEC
+from ..module_utils.job.options import CAPTURE_KEY_SPEC, DISKS_SPEC, HOOKS_SPEC
 from ..plugin_utils.engine_job import EngineJobAction
 from ..plugin_utils.progress_line import size
 
@@ -20,9 +20,11 @@ class ActionModule(EngineJobAction):
         "consistency": {"type": "str", "choices": ["auto", "offline", "snapshot", "freeze", "frozen", "crash"], "default": "auto"},
         "snapshot_reserve": {"type": "int", "default": 20},
         "freeze_limit": {"type": "float", "default": 10},
+        "hooks": HOOKS_SPEC,
         "facts": {"type": "dict"},
         "workers": {"type": "int", "default": 0},
         "read_limit": {"type": "bytes", "default": 0},
+        "bandwidth_limit": {"type": "bytes", "default": 0},
     }
 
     def summary(self, result):

@@ -19,6 +19,7 @@ class ActionModule(EngineJobAction):
         "disks": DISKS_SPEC,
         "force": {"type": "bool", "default": False},
         "workers": {"type": "int", "default": 0},
+        "write_limit": {"type": "bytes", "default": 0},
     }
 
     def summary(self, result):

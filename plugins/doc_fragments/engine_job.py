@@ -9,18 +9,18 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
-  job_dir:
+  nice:
     description:
-      - Folder on the host for the engine and the state of its jobs. It is made if it is missing, with access for its owner only.
-      - The default is C(/var/lib/agnostic.recovery/jobs) for root and C(~/.agnostic.recovery/jobs) for other users.
-    type: path
-  python:
+      - The niceness of the job, from V(-20) to V(19), the least urgent. By default it is that of the connection.
+    type: int
+    version_added: 1.1.0
+  ionice:
     description:
-      - The Python on the host that runs the engine; 3.6 or newer.
-      - By default C(ansible_python_interpreter) is tried, if it is a path that exists, then C(python3), C(/usr/bin/python3),
-        C(/usr/libexec/platform-python) and C(python3.14) to C(python3.6). Of those that work, the first that has the libraries
-        C(cryptography) and C(zstandard) is taken, or else the one that has most of them. An encrypted repository needs C(cryptography).
-    type: path
+      - The class in which the job reads and writes disks. V(idle) lets everybody else go first, V(best-effort) is its lowest level.
+      - It works with I/O schedulers that know of it, such as C(bfq).
+    type: str
+    choices: [best-effort, idle]
+    version_added: 1.1.0
   attach:
     description:
       - Join the job if it runs already, and take over the result if it ended well within the last hour and nobody was told.
@@ -37,6 +37,7 @@ options:
     description:
       - The shortest time between two lines of progress, in seconds; V(0) for none. A line is shown for every phase, for each percent at
         most, and once a minute as a sign of life.
+      - Where many hosts are at work at once, the time grows so that all of them together show about one line a second.
       - With C(no_log) no lines are shown.
     type: float
     default: 5

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - agnostic.recovery.repository
   - agnostic.recovery.repository.capture_credential
   - agnostic.recovery.engine_job
+  - agnostic.recovery.engine_host
 attributes:
   check_mode:
     support: full
@@ -93,6 +94,62 @@ options:
     type: float
     default: 10
     version_added: 1.1.0
+  hooks:
+    description:
+      - What applications do around the point of consistency, which is the moment at which file systems are frozen or snapshots made.
+      - The first parts run in this order right before it, the second parts in the opposite order right after it, and always, also when something
+        failed or the job was killed. What is held is held for seconds, not while the image is read and sent.
+      - Only when all of them went well is the image marked as consistent in C(application).
+      - For disks that are not in use on the host no hook is run, and a warning says so.
+    type: list
+    elements: dict
+    default: []
+    version_added: 1.1.0
+    suboptions:
+      name:
+        description: How messages call it.
+        type: str
+        required: true
+      kind:
+        description:
+          - V(command) runs O(hooks[].before) and O(hooks[].after).
+          - V(postgresql) sees that the server's files survive a power cut (C(fsync)), makes a checkpoint and, if asked to, a restore point.
+            Nothing is locked. The restored server recovers as from a power cut, with every transaction that was committed.
+          - V(mysql), for MySQL and MariaDB, holds a global lock in a session that stays open. With MariaDB 10.4 and newer it is C(BACKUP STAGE),
+            under which reads go on; otherwise C(FLUSH TABLES WITH READ LOCK).
+        type: str
+        choices: [command, postgresql, mysql]
+        default: command
+      before:
+        description:
+          - What to run before, as a list of arguments, or as a text for C(/bin/sh). It must return when the application is ready.
+          - A secret in a command can be seen by everybody on the host; let the command read it from a file.
+        type: raw
+      after:
+        description: What to run after, in the same forms.
+        type: raw
+      timeout:
+        description: Seconds that each of the two may take. Then its whole process group is killed, and the hook has failed.
+        type: float
+        default: 60
+      user:
+        description:
+          - Whom to run it as. By default the user of the job; for V(postgresql) it is C(postgres) if the job runs as root.
+        type: str
+      required:
+        description: Whether the capture fails with the hook. Otherwise the failure is a warning, and the image is not of consistency C(application).
+        type: bool
+        default: false
+      client:
+        description:
+          - For V(postgresql) and V(mysql), the client and its arguments, such as V([mysql, --defaults-extra-file=/root/backup.cnf]) or
+            V([docker, exec, -i, db, psql, -U, postgres]).
+          - The default is C(psql) with the database C(postgres), and C(mariadb) or else C(mysql). No password is ever asked for.
+        type: list
+        elements: str
+      restore_point:
+        description: For V(postgresql), the name of a restore point to write into its log. Not for standby servers.
+        type: str
   facts:
     description:
       - What else is known of the machine, to be kept in the image as part of the machine model, such as C(os), C(kernels) or C(nics).
@@ -106,6 +163,15 @@ options:
     description:
       - The most that is read of the disks in a second, such as V(50M); V(0) sets no limit.
       - It spares the source, and bounds what is sent, because nothing is sent that was not read.
+      - It does not hold while file systems are frozen.
+    type: bytes
+    default: 0
+    version_added: 1.1.0
+  bandwidth_limit:
+    description:
+      - The most that is sent to the repository in a second, such as V(10M), measured in bytes as they are stored, compressed and encrypted;
+        V(0) sets no limit.
+      - It does not hold while file systems are frozen.
     type: bytes
     default: 0
     version_added: 1.1.0
@@ -139,6 +205,26 @@ EXAMPLES = r"""
         path: /dev/sdc
   become: true
 
+- name: Capture a running server with its databases
+  agnostic.recovery.image_capture:
+    repository:
+      path: /mnt/recovery
+    capture_credential: "{{ dr_capture_credential }}"
+    machine: db1
+    disks:
+      - name: sda
+        path: /dev/sda
+    hooks:
+      - name: PostgreSQL
+        kind: postgresql
+        required: true
+      - name: queue
+        before: [systemctl, stop, queue-worker]
+        after: [systemctl, start, queue-worker]
+    nice: 10
+    bandwidth_limit: 20M
+  become: true
+
 - name: Capture the machine itself while it runs
   agnostic.recovery.image_capture:
     repository:
@@ -154,6 +240,27 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+hooks:
+  description: What became of the hooks. The same is kept in the image.
+  returned: when disks in use were captured
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the hook.
+      type: str
+    kind:
+      description: Kind of the hook.
+      type: str
+    succeeded:
+      description: Whether both of its parts went well.
+      type: bool
+    seconds:
+      description: How long both took together.
+      type: float
+    detail:
+      description: What the hook found, such as the server's version.
+      type: dict
 image:
   description: The new image. None in check mode.
   returned: success
@@ -171,7 +278,7 @@ image:
       type: str
       sample: "2026-11-22T01:02:03Z"
     consistency:
-      description: What the image promises, V(offline), V(filesystem) or V(crash).
+      description: What the image promises, V(offline), V(application), V(filesystem) or V(crash).
       type: str
     parent:
       description: Id of the image before it, or empty.

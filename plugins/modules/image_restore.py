@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - agnostic.recovery.attributes.engine_job
   - agnostic.recovery.repository
   - agnostic.recovery.engine_job
+  - agnostic.recovery.engine_host
 attributes:
   check_mode:
     support: full
@@ -61,6 +62,13 @@ options:
     description: Number of threads that fetch and write; V(0) chooses by the host's processors.
     type: int
     default: 0
+  write_limit:
+    description:
+      - The most that is written to the disks in a second, such as V(50M); V(0) sets no limit.
+      - It bounds what is fetched from the repository too, which is never more. Zeros that fill free space are not counted.
+    type: bytes
+    default: 0
+    version_added: 1.1.0
 seealso:
   - module: agnostic.recovery.image_capture
   - module: agnostic.recovery.recovery_mount

@@ -8,12 +8,14 @@ Nothing here needs more of the host than a POSIX shell and a Python 3.6 or newer
 controller's ansible-core are served as well.
 """
 
+import hashlib
 import json
 import shlex
 
 from ansible.errors import AnsibleError
 
 from .pack import engine_digest, engine_name
+from .wheels import wheels_name
 
 # Tried in this order; of those that work, the first with most of the optional libraries is taken.
 PYTHONS = (
@@ -40,11 +42,11 @@ sys.exit(rank)
 
 PREPARE = """\
 import json, os, stat, sys
-python, rank, jobs, engine = sys.argv[1:]
+python, jobs, engine, wheels = sys.argv[1:]
 if not jobs:
     jobs = "/var/lib/agnostic.recovery/jobs" if os.geteuid() == 0 else "~/.agnostic.recovery/jobs"
 jobs = os.path.abspath(os.path.expanduser(jobs))
-answer = {"python": python, "jobs": jobs, "cryptography": rank != "22", "version": "%d.%d" % sys.version_info[:2]}
+answer = {"python": python, "jobs": jobs}
 try:
     os.makedirs(jobs, mode=0o700, exist_ok=True)
     found = os.lstat(jobs)
@@ -52,6 +54,7 @@ try:
         raise OSError(1, "it is not a folder that belongs to the user that the task runs as")
     os.chmod(jobs, 0o700)
     answer["present"] = os.path.isfile(os.path.join(jobs, engine))
+    answer["wheels"] = os.path.isdir(os.path.join(jobs, wheels))
 except OSError as error:
     answer["problem"] = "The job folder %s cannot be used: %s. Name another one by job_dir." % (jobs, error.strerror)
 print(json.dumps(answer))
@@ -69,6 +72,28 @@ if whole:
     with os.fdopen(handle, "wb") as stream:
         stream.write(data)
     os.rename(temporary, target)
+print(json.dumps({"whole": whole}))
+"""
+
+
+# Wheels are zip files, and what they hold goes to a folder as it is; shared objects cannot be loaded from a zip file.
+UNPACK = """\
+import hashlib, io, json, os, shutil, sys, tempfile, zipfile
+source, target, digest = sys.argv[1:]
+with open(source, "rb") as handle:
+    data = handle.read()
+whole = hashlib.sha256(data).hexdigest() == digest
+if whole:
+    temporary = tempfile.mkdtemp(dir=os.path.dirname(target), prefix=".wheels-")
+    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+        for name in bundle.namelist():
+            with zipfile.ZipFile(io.BytesIO(bundle.read(name))) as wheel:
+                wheel.extractall(temporary)
+    try:
+        os.rename(temporary, target)
+    except OSError:
+        shutil.rmtree(temporary)
+        whole = os.path.isdir(target)
 print(json.dumps({"whole": whole}))
 """
 
@@ -100,12 +125,13 @@ class EngineHost:
         self.python = ""
         self.engine = ""
         self.jobs = ""
-        self.has_cryptography = False
+        self._options = []          # of the engine's command line
 
-    def prepare(self, engine, job_dir="", python="", hint=""):
+    def prepare(self, engine, job_dir="", python="", hint="", wheels=None):
         """Find a Python, make the job folder, and carry the engine (bytes) to the host unless it is there already.
 
-        `python`: the only one to try; else `hint`, if it exists, is tried before the usual names. Raises NoAnswer, EngineError.
+        `python`: the only one to try; else `hint`, if it exists, is tried before the usual names. `wheels` (bytes, see wheels.py): libraries
+        that the engine is to find before those of the host, which stays as it is. Raises NoAnswer, EngineError.
         """
         digest = engine_digest(engine)
         candidates = [python] if python else [name for name in (hint,) if name] + list(PYTHONS)
@@ -114,9 +140,9 @@ class EngineHost:
             "\"$found\" -c {probe} </dev/null >/dev/null 2>&1; status=$?; "
             "case $status in 20|21|22) if [ $status -lt $rank ]; then best=$found; rank=$status; fi;; esac; "
             "if [ $rank = 20 ]; then break; fi; done; "
-            "if [ -n \"$best\" ]; then \"$best\" -c {prepare} \"$best\" $rank {job_dir} {engine}; else echo '{{\"python\": \"\"}}'; fi"
+            "if [ -n \"$best\" ]; then \"$best\" -c {prepare} \"$best\" {job_dir} {engine} {wheels}; else echo '{{\"python\": \"\"}}'; fi"
         ).format(candidates=command_line(candidates), probe=shlex.quote(PROBE), prepare=shlex.quote(PREPARE),
-                 job_dir=shlex.quote(job_dir or ""), engine=engine_name(digest))
+                 job_dir=shlex.quote(job_dir or ""), engine=engine_name(digest), wheels=wheels_name(wheels) if wheels else "none")
         answer = self._json(command)
         if not answer["python"]:
             raise EngineError("NoPython", "No Python 3.6 or newer was found on the host; tried: {0}. Install one, or name it by "
@@ -125,23 +151,32 @@ class EngineHost:
             raise EngineError("JobFolder", answer["problem"])
         self.python = answer["python"]
         self.jobs = answer["jobs"]
-        self.has_cryptography = answer["cryptography"]
         self.engine = "{0}/{1}".format(self.jobs, engine_name(digest))
         if not answer["present"]:
-            carried = self._transfer(engine, engine_name(digest))
-            if not self._json(command_line([self.python, "-c", INSTALL, carried, self.engine, digest]))["whole"]:
-                raise NoAnswer("The engine was altered on its way to the host.")
+            self._install(INSTALL, engine, engine_name(digest))
+        if wheels:
+            name = wheels_name(wheels)
+            if not answer["wheels"]:
+                self._install(UNPACK, wheels, name)
+            self._options = ["--libs", "{0}/{1}".format(self.jobs, name)]
+
+    def _install(self, script, data, name):
+        """Carry bytes to the host and have this script put them under a name into the job folder."""
+        carried = self._transfer(data, name)
+        target = "{0}/{1}".format(self.jobs, name)
+        if not self._json(command_line([self.python, "-c", script, carried, target, hashlib.sha256(data).hexdigest()]))["whole"]:
+            raise NoAnswer("What was carried to the host was altered on its way, or could not be put at {0}.".format(target))
 
     def ask(self, arguments, data=None):
         """The engine's answer. Raises EngineError with the engine's own words, NoAnswer, or what the connection raises."""
-        answer = self._json(command_line([self.python, self.engine] + arguments), data)
+        answer = self._json(command_line([self.python, self.engine] + self._options + arguments), data)
         if "error" in answer:
             raise EngineError(answer["error"]["type"], answer["error"]["message"])
         return answer
 
     def command(self, *arguments):
         """The command that an operator can give on the host."""
-        return command_line([self.python, self.engine] + list(arguments))
+        return command_line([self.python, self.engine] + self._options + list(arguments))
 
     def _json(self, command, data=None):
         result = self._execute(command, data)

@@ -8,44 +8,27 @@ import json
 import os
 import time
 
-from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.job.options import REPOSITORY_SPEC
+from ..module_utils.job.options import PRIORITY_SPEC, REPOSITORY_SPEC
 from ..module_utils.job.secrets import Scrubber
-from .engine_host import EngineError, EngineHost, NoAnswer
-from .pack import build_engine, save_engine
-from .progress_line import Reporter, duration
+from .engine_action import HOST_SPEC, EngineAction, for_controller
+from .engine_host import EngineError, NoAnswer
+from .progress_line import Reporter, duration, shared_seconds
 
-JOB_SPEC = {
-    "job_dir": {"type": "path"},
-    "python": {"type": "path"},
+JOB_SPEC = dict(HOST_SPEC, **{
     "attach": {"type": "bool", "default": True},
     "poll": {"type": "float", "default": 2.0},
     "progress": {"type": "float", "default": 5.0},
     "reconnect": {"type": "float", "default": 300.0},
-}
+})
 MANNERS = tuple(JOB_SPEC)      # options that are no part of the job's specification
 FIRST_POLL = 0.3
 POLL_GROWTH = 1.3
 
 
-def for_controller(spec):
-    """An argument specification whose paths stay as they are: they are paths of the host, "~" is a home there."""
-    changed = {}
-    for name, option in spec.items():
-        option = dict(option)
-        if option.get("type") == "path":
-            option["type"] = "str"
-        if "options" in option:
-            option["options"] = for_controller(option["options"])
-        changed[name] = option
-    return changed
-
-
-class EngineJobAction(ActionBase):
+class EngineJobAction(EngineAction):
     """A task that is an engine job. Subclasses name the `kind` of the job, the options for its `keys` (at most one is given) and its other
     `arguments`, and say how a good end is told in one line (`summary`).
     """
@@ -67,9 +50,9 @@ class EngineJobAction(ActionBase):
         scrub = Scrubber(spec)
         self._name = self._host_name(task_vars)
         self._quiet = not manners["progress"]
+        manners["progress"] = shared_seconds(manners["progress"], self._hosts_at_once(task_vars))
         try:
-            host = EngineHost(self._execute, self._carry)
-            host.prepare(build_engine(), manners["job_dir"], manners["python"], self._interpreter(task_vars))
+            host = self.engine_host(manners, task_vars)
             answer = self._start(host, spec, manners["attach"])
             state = self._follow(host, answer, manners)
         except EngineError as error:
@@ -86,7 +69,7 @@ class EngineJobAction(ActionBase):
     def _options(self):
         """(the job's specification, {option: value} of the manners of doing it)."""
         spec = {}
-        for part in (REPOSITORY_SPEC, self.keys, self.arguments, JOB_SPEC):
+        for part in (REPOSITORY_SPEC, self.keys, self.arguments, PRIORITY_SPEC, JOB_SPEC):
             spec.update(for_controller(part))
         options = self.validate_argument_spec(spec, mutually_exclusive=[sorted(self.keys)])[1]
         manners = {name: options.pop(name) for name in MANNERS}
@@ -97,48 +80,14 @@ class EngineJobAction(ActionBase):
         options.update(kind=self.kind, check=bool(self._task.check_mode))
         return options, manners
 
-    def _interpreter(self, task_vars):
-        """ansible_python_interpreter of the host if it is a path, else ""."""
-        if self._task.delegate_to:
-            task_vars = task_vars.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
-        value = self._templar.template(task_vars.get("ansible_python_interpreter") or "")
-        return str(value) if str(value).startswith("/") else ""
-
     def _host_name(self, task_vars):
         name = task_vars.get("inventory_hostname") or "localhost"
         return "{0} -> {1}".format(name, self._task.delegate_to) if self._task.delegate_to else name
 
-    # -- the host
-
-    def _execute(self, command, data=None):
-        if data is None:
-            return self._low_level_execute_command(command)
-        if not self._connection.has_pipelining:
-            raise AnsibleActionFail(
-                "The connection plugin '{0}' cannot pass standard input to a command, and a key must go no other way. Use the ssh "
-                "connection.".format(self._connection.transport))
-        # With a password for become and without pipelining, standard input would be a pseudo terminal instead of our data.
-        before = self._connection.get_option("pipelining") if self._has_option("pipelining") else None
-        if before is not None:
-            self._connection.set_option("pipelining", True)
-        try:
-            return self._low_level_execute_command(command, in_data=data)
-        finally:
-            if before is not None:
-                self._connection.set_option("pipelining", before)
-
-    def _has_option(self, name):
-        try:
-            return self._connection.get_option(name) is not None
-        except (KeyError, AttributeError):
-            return False
-
-    def _carry(self, data, name):
-        folder = self._make_tmp_path()
-        path = self._connection._shell.join_path(folder, name)
-        self._transfer_file(save_engine(data, os.fspath(C.DEFAULT_LOCAL_TMP)), path)
-        self._fixup_perms2([folder, path], execute=False)
-        return path
+    def _hosts_at_once(self, task_vars):
+        """How many hosts may be at this task at the same time."""
+        limits = [len(task_vars.get("ansible_play_batch") or ["this"]), task_vars.get("ansible_forks"), self._task.throttle]
+        return min(int(limit) for limit in limits if limit)
 
     # -- the job
 

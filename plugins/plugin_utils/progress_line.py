@@ -6,6 +6,7 @@
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 HEARTBEAT_SECONDS = 60.0
+LINES_A_SECOND = 1.0        # of all hosts together
 
 
 def duration(seconds):
@@ -53,6 +54,11 @@ def progress_line(state):
     if state["left"] is not None and state["done"] < state["total"]:
         line += ", {0} left".format(duration(state["left"]))
     return line
+
+
+def shared_seconds(seconds, hosts):
+    """How long a host waits between two lines so that so many hosts stay readable together; `seconds` at least, 0 stays 0."""
+    return max(seconds, hosts / LINES_A_SECOND) if seconds else 0
 
 
 class Reporter:

@@ -9,18 +9,18 @@ from typing import Sequence
 from ..repository.repository import Repository
 from .diskread import CaptureDisk
 from .manifest import ImageInfo
-from .pace import UNLIMITED, Pace
+from .pace import NO_LIMITS, Limits
 from .writer import ImageWriter, check_manifest_data
 
 
 def capture_image(repository: Repository, machine_name: str, machine: dict, disks: Sequence[CaptureDisk], consistency: str, evidence: dict,
-                  progress, workers: int = 0, reading: Pace = UNLIMITED) -> ImageInfo:
-    """Store one consistent image of all `disks` and commit it. `reading` keeps the bytes read from the disks below a rate.
+                  progress, workers: int = 0, limits: Limits = NO_LIMITS) -> ImageInfo:
+    """Store one consistent image of all `disks` and commit it.
 
     Raises SourceError when a disk cannot be read, RepositoryError when the repository cannot take it, CancelledError; in each
     case there is no image, and what was stored so far is found again by the next capture.
     """
     check_manifest_data(consistency, machine, evidence)
     writer = ImageWriter(repository, machine_name, progress, workers)
-    writer.first_pass(disks, reading)
+    writer.first_pass(disks, limits)
     return writer.commit(machine, consistency, evidence)

@@ -6,7 +6,7 @@
 
 import threading
 import time
-from typing import Callable
+from typing import Callable, NamedTuple
 
 
 class Pace:
@@ -38,3 +38,12 @@ class Pace:
 
 
 UNLIMITED = Pace(0)
+
+
+class Limits(NamedTuple):
+    """Of a capture."""
+    reading: Pace = UNLIMITED        # bytes read from the disks
+    sending: Pace = UNLIMITED        # bytes of chunks as they go to the repository
+
+
+NO_LIMITS = Limits()

@@ -21,7 +21,7 @@ from ..repository.tombstones import GivenUp
 from .envelope import CHUNK, NO_KEY_ID, OVERHEAD, Sealer
 from .index import STORED, Page, PageBuilder, PageStore, chunk_name
 from .manifest import chunk_count
-from .pace import Pace
+from .pace import Limits
 
 
 class PassDisk(NamedTuple):
@@ -71,7 +71,7 @@ class Pass:
     """What the threads of one pass share. `pages` holds the page ids of each disk when the pass has ended."""
 
     def __init__(self, repository: Repository, disks: Sequence[PassDisk], entries_per_page: int, counts: Counts, data_key: Callable,
-                 progress, reading: Pace, session: Session, given_up: GivenUp):
+                 progress, limits: Limits, session: Session, given_up: GivenUp):
         self.repository = repository
         self.given_up = given_up
         self._session = session
@@ -79,7 +79,7 @@ class Pass:
         self.counts = counts
         self.data_key = data_key
         self.progress = progress
-        self.reading = reading
+        self.limits = limits
         self.pages = [bytearray(item.base) or self._no_pages(item.disk.size, entries_per_page) for item in disks]
         self.zeros = bytes(repository.chunk_size)
         self._span = repository.chunk_size * entries_per_page
@@ -220,7 +220,7 @@ class _Worker:
 
     def __call__(self, item: _Item) -> None:
         shared, page = self._shared, item.page
-        shared.reading.spend(item.length)
+        shared.limits.reading.spend(item.length)
         data, used = read_chunk(shared.disks[page.disk].disk, item.offset, item.length)
         stored = 0
         is_zero = data == (shared.zeros if item.length == len(shared.zeros) else bytes(item.length))
@@ -251,6 +251,7 @@ class _Worker:
             if size is not None and size > OVERHEAD:      # shorter than any chunk can be: stored again
                 return 0
             sealed = self._new_sealer().seal(chunk_id, data)
+            self._shared.limits.sending.spend(len(sealed))
             self._repository.store.put(name, sealed)
             return len(sealed)
         finally:

@@ -15,6 +15,7 @@ from ..errors import DamagedObjectError, KeyAccessError, RecoveryError, TargetEr
 from ..repository.repository import Repository
 from .index import STORED, Location, PageStore
 from .manifest import Manifest, ManifestDisk, read_manifest
+from .pace import UNLIMITED, Pace
 from .pool import run, worker_count
 from .reading import ChunkReader, Place, disk_pages
 from .target import open_target
@@ -46,10 +47,10 @@ class _Item(NamedTuple):
 
 
 def restore_image(repository: Repository, image_id: str, targets: Dict[str, str], progress, workers: int = 0,
-                  overwrite: bool = False) -> RestoreResult:
+                  overwrite: bool = False, writing: Pace = UNLIMITED) -> RestoreResult:
     """Restore the disks named in `targets` (disk name -> path of a raw file to make, or of a block device).
 
-    An existing file is refused unless `overwrite` is set; a device that is in use or too small always.
+    `writing` keeps the bytes that come from chunks below a rate. An existing file is refused unless `overwrite` is set; a device that is in use or too small always.
     A file appears under its name only when it is complete and durable; until then, and after a failure, it is `<path>.partial`.
     Raises RepositoryError (DamagedObjectError for stored data that is missing or altered; nothing of that chunk is written),
     KeyAccessError (the key may not read), TargetError, CancelledError.
@@ -63,7 +64,7 @@ def restore_image(repository: Repository, image_id: str, targets: Dict[str, str]
     opened = []                  # type: List
     try:
         _open_targets(disks, targets, overwrite, opened)
-        work = _Restore(repository, manifest, progress)
+        work = _Restore(repository, manifest, progress, writing)
         run(work.items(disks, opened), work.make_worker, worker_count(workers, manifest.chunk_size, repository.store.parallel),
             progress.cancelled)
         for target in opened:
@@ -121,10 +122,11 @@ def _check_space(disks: List[ManifestDisk], targets: list) -> None:
 class _Restore:
     """What the threads of one restore share."""
 
-    def __init__(self, repository: Repository, manifest: Manifest, progress):
+    def __init__(self, repository: Repository, manifest: Manifest, progress, writing: Pace):
         self._repository = repository
         self._manifest = manifest
         self._progress = progress
+        self._writing = writing
         self._pages = PageStore(repository)
 
     def items(self, disks: List[ManifestDisk], targets: list) -> Iterator[_Item]:
@@ -163,6 +165,7 @@ class _Restore:
             if item.location is None:
                 item.target.zero(item.place.offset, item.length)
                 return
+            self._writing.spend(item.length)
             try:
                 chunk = reader.read(item.location, item.chunk_id, item.length)
             except DamagedObjectError as error:

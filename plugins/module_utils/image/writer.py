@@ -21,7 +21,7 @@ from .diskread import CaptureDisk
 from .index import ENTRIES_PER_PAGE
 from .manifest import (CONSISTENCIES, DiskInfo, ImageInfo, Manifest, ManifestDisk, image_ids, iso_time, merkle_root, new_image_id,
                        object_name, read_manifest, seal_manifest)
-from .pace import UNLIMITED, Pace
+from .pace import NO_LIMITS, Limits
 from .passes import Counts, Pass, PassDisk
 from .pool import run, worker_count
 
@@ -76,26 +76,26 @@ class ImageWriter:
             return parent if fits else None
         return None
 
-    def first_pass(self, disks: Sequence[CaptureDisk], reading: Pace = UNLIMITED) -> None:
-        """Read all that is used. `reading` keeps the bytes read below a rate."""
+    def first_pass(self, disks: Sequence[CaptureDisk], limits: Limits = NO_LIMITS) -> None:
+        """Read all that is used."""
         _check(disks)
         self._counts = Counts(len(disks))
         self._run([PassDisk(disk, known=_same_disk(self._parent, disk)) for disk in disks], sum(disk.ranges.total for disk in disks),
-                  reading)
+                  limits)
 
-    def next_pass(self, states: Sequence[DiskState], reading: Pace = UNLIMITED) -> None:
+    def next_pass(self, states: Sequence[DiskState], limits: Limits = NO_LIMITS) -> None:
         """Read again what may have changed. The disks are those of the first pass, in its order."""
         self._run([PassDisk(state.disk, pages, _touched(before, state), _same_disk(self._parent, state.disk))
-                   for before, state, pages in zip(self._disks, states, self._pages)], self.bytes_to_read(states), reading)
+                   for before, state, pages in zip(self._disks, states, self._pages)], self.bytes_to_read(states), limits)
 
     def bytes_to_read(self, states: Sequence[DiskState]) -> int:
         """How much `next_pass` would read of these disks."""
         return sum(_touched(before, state).align_out(self._repository.chunk_size).intersect(state.disk.ranges).total
                    for before, state in zip(self._disks, states))
 
-    def _run(self, disks: List[PassDisk], total: int, reading: Pace) -> None:
+    def _run(self, disks: List[PassDisk], total: int, limits: Limits) -> None:
         json.dumps([item.disk.map for item in disks])     # what no manifest can hold is told now, not after hours
-        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, reading, self._session,
+        work = Pass(self._repository, disks, ENTRIES_PER_PAGE, self._counts, self._key, self._progress, limits, self._session,
                     self._given_up)
         self._progress.phase("capture", total)
         try:

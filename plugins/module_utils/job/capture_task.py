@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from ..errors import SourceError
 from ..image.capture import capture_image
 from ..image.diskread import CaptureDisk
-from ..image.pace import Pace
+from ..image.pace import Limits, Pace
 from ..image.writer import ImageWriter
 from ..machine.data import to_data
 from ..machine.disk import read_disk
@@ -18,6 +18,7 @@ from ..machine.model import Machine
 from ..source.consistency import NO_SNAPSHOTS
 from ..source.disk import open_disk
 from ..source.hostdisks import read_host
+from ..source.hooks import HOLD_SECONDS, Hooks
 from ..source.livedisk import LiveDisk
 from ..source.lvm_leftovers import remove_forgotten
 from ..source.lvm_snapshot import LvmSnapshots, find_origins, shortage
@@ -71,6 +72,8 @@ def _capture_still(spec, progress, repository, sources, frozen):
     maps = used_maps([(source.read_at, disk) for source, disk in zip(sources, disks)], frozen)
     report = [_describe(*each) for each in zip(sources, disks, maps)]
     warnings = _notes(disks)
+    if spec.get("hooks"):
+        warnings.append("No hook was run: the disks are not in use by this host, or whoever called has frozen them.")
     if spec.get("check"):
         return {"changed": True, "image": None, "disks": report, "warnings": warnings}
     described = Machine(name=spec["machine"], disks=tuple(disks)) if frozen else inspect_machine(spec["machine"], sources, disks)
@@ -79,14 +82,16 @@ def _capture_still(spec, progress, repository, sources, frozen):
         [CaptureDisk(source.name, source.size, source.sector_size, source.read_at, used.ranges, tuple(plain(used.parts)))
          for source, used in zip(sources, maps)],
         consistency="filesystem" if frozen else "offline", evidence={"frozen": frozen}, progress=progress,
-        workers=spec.get("workers") or 0, reading=_pace(spec, progress))
-    return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings) + list(repository.store.notes)}
+        workers=spec.get("workers") or 0, limits=_limits(spec, progress))
+    return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings)}
 
 
 def _capture_running(spec, progress, repository, sources, filesystems):
     if os.geteuid():
         raise SourceError("Disks in use can be captured by root only, since their file systems have to be frozen. Become root.")
     refuse_own_repository(spec["repository"], filesystems)
+    limit = spec.get("freeze_limit") or FREEZE_LIMIT
+    hooks = Hooks(spec.get("hooks") or (), progress.cancelled, HOLD_SECONDS + limit)
     progress.phase("maps", 0)
     with ExitStack() as stack:
         disks = []
@@ -103,11 +108,12 @@ def _capture_running(spec, progress, repository, sources, filesystems):
             return {"changed": True, "image": None, "disks": report, "warnings": warnings}
         capture = LiveCapture(
             lambda shown: ImageWriter(repository, spec["machine"], shown, spec.get("workers") or 0), disks, filesystems, progress,
-            limit=spec.get("freeze_limit") or FREEZE_LIMIT, reading=_pace(spec, progress), held_back=bool(spec.get("read_limit")),
-            crash=spec.get("consistency") == "crash", snapshots=snapshots)
+            limit=limit, limits=_limits(spec, progress), held_back=bool(spec.get("read_limit") or spec.get("bandwidth_limit")),
+            crash=spec.get("consistency") == "crash", snapshots=snapshots, applications=hooks)
         captured = capture.run(_machine_data(spec, inspect_running_machine(spec["machine"], models, filesystems)))
         report = [_describe(*each) for each in zip(disks, models, captured.looks)]
-    return {"changed": True, "image": plain(captured.image), "disks": report, "warnings": warnings + list(captured.image.warnings) + list(repository.store.notes)}
+    return {"changed": True, "image": plain(captured.image), "disks": report, "hooks": hooks.evidence(),
+            "warnings": warnings + hooks.warnings() + list(captured.image.warnings)}
 
 
 def _snapshots(spec, disks):
@@ -133,8 +139,8 @@ def _machine_data(spec, described):
     return machine
 
 
-def _pace(spec, progress):
-    return Pace(spec.get("read_limit") or 0, progress.cancelled)
+def _limits(spec, progress):
+    return Limits(*(Pace(spec.get(name) or 0, progress.cancelled) for name in ("read_limit", "bandwidth_limit")))
 
 
 @contextmanager

@@ -9,9 +9,10 @@
     engine.pyz collect JOB            as status, and an ended job is noted as told
     engine.pyz cancel JOB
     engine.pyz list
+    engine.pyz about                  Python, platform and libraries: see about.py
 
-`--jobs FOLDER` names the folder of the jobs; without it, it is the one that holds the engine. Exit status: 0, or 1 with
-{"error": {"type", "message"}}.
+`--jobs FOLDER` names the folder of the jobs; without it, it is the one that holds the engine. `--libs FOLDER` holds Python libraries that
+are found before those of the host. Exit status: 0, or 1 with {"error": {"type", "message"}}.
 """
 
 import argparse
@@ -27,6 +28,9 @@ from .state import JobFolder
 def main(arguments=None, engine=""):
     """Run one command; returns the exit status. `engine` is the path of the zipapp."""
     options = _parser(os.path.dirname(os.path.abspath(engine)) if engine else "").parse_args(arguments)
+    if options.libs:
+        sys.path.insert(0, options.libs)
+        os.utime(options.libs)      # in use: not to be tidied away
     folder = JobFolder(options.jobs)
     try:
         answer = _answer(options, folder, engine)
@@ -43,6 +47,9 @@ def _answer(options, folder, engine):
         return runner.start(folder, spec, engine=os.path.abspath(engine) if engine else "", attach=not options.no_attach)
     if options.command == "list":
         return {"jobs": folder.jobs()}
+    if options.command == "about":
+        from .about import about    # here only: it tries to import a lot
+        return about()
     command = {"status": runner.status, "collect": runner.collect, "cancel": runner.cancel}[options.command]
     return {"state": command(folder, options.job)}
 
@@ -50,6 +57,7 @@ def _answer(options, folder, engine):
 def _parser(jobs):
     parser = argparse.ArgumentParser(prog="engine.pyz", description="Engine jobs of agnostic.recovery")
     parser.add_argument("--jobs", default=jobs, required=not jobs, help="folder of the jobs")
+    parser.add_argument("--libs", default="", help="folder of Python libraries")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.required = True
     starting = commands.add_parser("start", help="start or join the job whose specification comes on standard input")
@@ -58,6 +66,7 @@ def _parser(jobs):
                        ("cancel", "stop a job")):
         commands.add_parser(name, help=text).add_argument("job")
     commands.add_parser("list", help="all jobs")
+    commands.add_parser("about", help="Python, platform and libraries of this host")
     return parser
 
 

@@ -13,9 +13,10 @@ from typing import List, NamedTuple, Sequence, Tuple
 
 from ..errors import RepositoryError, SourceError
 from ..image.diskread import CaptureDisk
-from ..image.pace import UNLIMITED, Pace
+from ..image.pace import NO_LIMITS, Limits
 from ..image.progress import CancelledError
 from ..image.writer import DiskState, ImageWriter
+from ..priority import urgent
 from ..source.consistency import NO_APPLICATIONS, NO_SNAPSHOTS
 from ..source.freeze import Freezer
 from ..source.hostmap import CapturedDisk, HostFilesystem, depends_on, filesystems_on
@@ -58,14 +59,16 @@ class LiveCapture:
     """One capture of disks in use. `disks` are `LiveDisk`s; all file systems that are mounted from them take part."""
 
     def __init__(self, writer_of, disks: Sequence[LiveDisk], filesystems: Sequence[HostFilesystem], progress, limit: float = FREEZE_LIMIT,
-                 reading: Pace = UNLIMITED, held_back: bool = False, crash: bool = False, snapshots=NO_SNAPSHOTS,
+                 limits: Limits = NO_LIMITS, held_back: bool = False, crash: bool = False, snapshots=NO_SNAPSHOTS,
                  applications=NO_APPLICATIONS):
-        """`writer_of(progress)` makes the ImageWriter. `held_back`: `reading` sets a limit. `crash`: what cannot be frozen may run on."""
+        """`writer_of(progress)` makes the ImageWriter. `held_back`: `limits` sets some; none holds in the last pass. `crash`: what cannot be
+        frozen may run on.
+        """
         self._disks = disks
         self._filesystems = filesystems
         self._writable = [item for item in filesystems if item.writable]
         self._limit = limit
-        self._reading = reading
+        self._limits = limits
         self._held_back = held_back
         self._crash = crash
         self._snapshots = snapshots
@@ -83,7 +86,8 @@ class LiveCapture:
         with ExitStack() as stack:
             stack.callback(self._snapshots.remove)
             self._snapshots.check()
-            stack.enter_context(self._freezer)
+            with urgent():
+                stack.enter_context(self._freezer)       # a process that must not come too late
             self._copy_while_running()
             with ExitStack() as paused:
                 paused.callback(self._applications.after_thaw)
@@ -103,7 +107,7 @@ class LiveCapture:
         looks = self._look(frozen=False)
         self._mark()
         with self._timed(sum(look.ranges.total for look in looks)):
-            self._writer.first_pass([_capture_disk(*each) for each in zip(self._disks, looks)], self._reading)
+            self._writer.first_pass([_capture_disk(*each) for each in zip(self._disks, looks)], self._limits)
         before = None
         for number in range(MAX_PASSES + 1):
             self._stop_briefly()         # so that what was written until now shows on the disks
@@ -121,7 +125,7 @@ class LiveCapture:
             before = left
             self._mark()
             with self._timed(left):
-                self._writer.next_pass(states, self._reading)
+                self._writer.next_pass(states, self._limits)
 
     def _look(self, frozen: bool) -> List[Look]:
         return [disk.look(frozen, self._freezer.unable) for disk in self._disks]
@@ -179,7 +183,7 @@ class LiveCapture:
         self._freezer.sync()
         began = time.time()
         try:
-            with self._progress.quiet(), self._freezer.frozen() as done:
+            with self._progress.quiet(), urgent(), self._freezer.frozen() as done:
                 self._refuse_other_mounts()
                 self._snapshots.create()
                 for disk in self._disks:
@@ -227,7 +231,7 @@ class LiveCapture:
             states.append(_state(disk, found)._replace(disk=_capture_disk(disk, found)._replace(read_at=overlay.read_at)))
             after.append(found)
         with self._timed(self._writer.bytes_to_read(states)):
-            self._writer.next_pass(states, self._reading)
+            self._writer.next_pass(states, self._limits)
         return after
 
     # -- what the manifest says -----------------------------------------------------------------------------------------------
@@ -235,7 +239,7 @@ class LiveCapture:
     def _consistency(self) -> str:
         if any(item.path in self._freezer.unable and item.kind not in _MAY_RUN_ON for item in self._writable):
             return "crash"
-        return "application" if self._applications.evidence() else "filesystem"
+        return "application" if self._applications.succeeded() else "filesystem"
 
     def _evidence(self) -> dict:
         return {

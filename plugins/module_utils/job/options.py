@@ -57,6 +57,28 @@ KEY_SPEC = {
 }
 CAPTURE_KEY_SPEC = dict(KEY_SPEC, capture_credential={"type": "str", "no_log": True})
 
+# Documented in the module image_capture; read by source/hooks.py.
+HOOKS_SPEC = {
+    "type": "list", "elements": "dict", "default": [],
+    "options": {
+        "name": {"type": "str", "required": True},
+        "kind": {"type": "str", "choices": ["command", "postgresql", "mysql"], "default": "command"},
+        "before": {"type": "raw"},
+        "after": {"type": "raw"},
+        "timeout": {"type": "float", "default": 60.0},
+        "user": {"type": "str"},
+        "required": {"type": "bool", "default": False},
+        "client": {"type": "list", "elements": "str"},
+        "restore_point": {"type": "str"},
+    },
+}
+
+# How urgently a job runs; not given: as whoever started it.
+PRIORITY_SPEC = {
+    "nice": {"type": "int"},
+    "ionice": {"type": "str", "choices": ["best-effort", "idle"]},
+}
+
 DISKS_SPEC = {
     "type": "list", "elements": "dict", "required": True,
     "options": {"name": {"type": "str", "required": True}, "path": {"type": "path", "required": True}},

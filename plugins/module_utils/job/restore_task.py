@@ -5,6 +5,7 @@
 """The job "restore": disks of one image onto disks of this host."""
 
 from ..image.manifest import find_image
+from ..image.pace import Pace
 from ..image.restore import restore_image
 from .opening import opened
 from .plain import plain
@@ -23,5 +24,6 @@ def run_restore(spec, progress):
         checked = check_targets(image, targets, force)
         if spec.get("check"):
             return {"changed": True, "image": plain(image), "disks": checked, "bytes": 0}
-        result = restore_image(repository, image.id, targets, progress, spec.get("workers") or 0, overwrite=force)
+        result = restore_image(repository, image.id, targets, progress, spec.get("workers") or 0, overwrite=force,
+                               writing=Pace(spec.get("write_limit") or 0, progress.cancelled))
         return {"changed": True, "image": plain(image), "disks": plain(result.disks), "bytes": result.bytes}

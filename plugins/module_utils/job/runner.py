@@ -12,6 +12,7 @@ import time
 import traceback
 
 from ..errors import RecoveryError
+from ..priority import set_priority
 from . import identity, state as states
 from .process import Process, is_alive, this_process
 from .progress import JobProgress
@@ -169,6 +170,8 @@ def _run(folder, job_id, spec, needs, engine, ready):
     progress.start()
     end = {}
     try:
+        if spec.get("nice") is not None or spec.get("ionice"):
+            set_priority(spec.get("nice") or 0, spec.get("ionice") or "none")
         from . import tasks     # here only: whoever asks for a state need not load the pipelines
         end = {"status": states.FINISHED, "result": tasks.run(spec, progress)}
     except Exception as error:      # pylint: disable=broad-except  # whatever it is, the caller must be told

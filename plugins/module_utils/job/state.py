@@ -7,6 +7,7 @@
     <jobs>/                    0700, owned by the user that runs the jobs
         lock                   held while a job is started
         engine-<hash>.pyz      the library
+        wheels-<hash>/         Python libraries that the host has not got
         <job id>/state.json    see `new_state`
         <job id>/log           what the engine could not say in a state: tracebacks
         <job id>/reserve       room for the last state, should the job fill the file system
@@ -148,7 +149,7 @@ class JobFolder:
         shutil.rmtree(self.job_path(job_id), ignore_errors=True)
 
     def tidy(self, keep=KEEP_JOBS, seconds=KEEP_SECONDS):
-        """Remove jobs that ended long ago, and engines that nothing has used for a month."""
+        """Remove jobs that ended long ago, and engines and libraries that nothing has used for a month."""
         states = self.jobs()
         now = time.time()
         ended = [state for state in states if state["status"] != RUNNING]
@@ -158,5 +159,9 @@ class JobFolder:
         in_use = set(state["engine"] for state in states if state["status"] == RUNNING)
         for name in os.listdir(self.path):
             path = os.path.join(self.path, name)
-            if name.startswith("engine-") and path not in in_use and now - os.stat(path).st_mtime > ENGINE_KEEP_SECONDS:
+            if path in in_use or now - os.stat(path).st_mtime < ENGINE_KEEP_SECONDS:
+                continue
+            if name.startswith("engine-"):
                 os.unlink(path)
+            elif name.startswith("wheels-"):
+                shutil.rmtree(path)

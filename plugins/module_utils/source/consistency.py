@@ -4,9 +4,9 @@
 
 """What a capture of a running machine is made of beside the freeze: the interfaces of its parts.
 
-    applications.before_freeze()
     snapshots.check()                       may still refuse
     ... pre-copy passes over everything that no snapshot will hold ...
+    applications.before_freeze()            what is held until after_thaw is held for seconds
     freeze
         snapshots.create()                  seconds at most: everything stands still
         last pass over everything that no snapshot holds
@@ -79,6 +79,10 @@ class Applications:
 
     def after_thaw(self) -> None:
         """Let them go on."""
+
+    def succeeded(self) -> bool:
+        """There were some, and all went well: the image is consistent for them too. Asked after `after_thaw`."""
+        return False
 
     def evidence(self) -> List[dict]:
         """What was run and how it ended, as plain data for the manifest."""

@@ -13,6 +13,8 @@ import subprocess
 import sys
 
 import pytest
+from module_ssh import SshServer
+
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
 from ansible_collections.agnostic.recovery.plugins.module_utils.job import tasks
 from ansible_collections.agnostic.recovery.plugins.module_utils.job.initialise import ensure_repository
@@ -54,6 +56,16 @@ class Play:
         (self.folder / "inventory.json").write_text(json.dumps({"all": {"hosts": self.hosts}}))
         return [self.command, "-i", str(self.folder / "inventory.json"), str(self.folder / "play.json")]
 
+    def run_playbook(self, name, *arguments, fails=False):
+        """Run a playbook of the collection, the hosts being the machines; returns what was printed."""
+        (self.folder / "inventory.json").write_text(json.dumps({"dr_machines": {"hosts": self.hosts}}))
+        result = subprocess.run([self.command, "-i", str(self.folder / "inventory.json"), name] + list(arguments), check=False, timeout=180,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=str(self.folder),
+                                env=self.environment())
+        text = result.stdout.decode()
+        assert (result.returncode != 0) == fails, text
+        return text
+
     def environment(self):
         return dict(os.environ, ANSIBLE_NOCOLOR="1", ANSIBLE_LOCALHOST_WARNING="0", ANSIBLE_HOME=str(self.folder / "ansible"),
                     ANSIBLE_RETRY_FILES_ENABLED="0", ANSIBLE_DEVEL_WARNING="0", ANSIBLE_HOST_KEY_CHECKING="0")
@@ -90,11 +102,11 @@ class Play:
     def task(self, module, register="result", **options):
         """A task of ours on the repository, with its key file unless it says otherwise."""
         arguments = dict({"repository": "{{ repository }}", "key_file": "{{ key }}"}, **options)
-        if module.startswith("image_") and module != "image_info":
+        if module.startswith("image_") and not module.endswith("_info") or module == "recovery_kit":
             arguments.setdefault("job_dir", "{{ job_dir }}")
         given = {name: value for name, value in arguments.items() if value is not None}
         task = {"agnostic.recovery." + module: given, "register": register}
-        if module.startswith("repository_") or module in ("image_info", "recovery_kit"):
+        if module.startswith("repository_") or module.endswith("_info") or module == "recovery_kit":
             task["vars"] = {"ansible_python_interpreter": sys.executable}
         return task
 
@@ -154,6 +166,17 @@ def any_play(request, tmp_path):
 def host_python(request):
     """A Python of hosts."""
     return _host_pythons().get(request.param, sys.executable)
+
+
+@pytest.fixture
+def ssh_server(tmp_path):
+    for program in ("sshd", "ssh", "ssh-keygen", "ps"):
+        if shutil.which(program) is None:
+            pytest.skip("this machine has no " + program)
+    server = SshServer(tmp_path)
+    server.start()
+    yield server
+    server.cut()
 
 
 @pytest.fixture

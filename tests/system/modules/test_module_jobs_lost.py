@@ -7,13 +7,9 @@
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import time
-
-import pytest
 
 
 def wait_until(condition, seconds=60):
@@ -122,60 +118,8 @@ def test_a_connection_that_stays_lost_is_told_with_the_way_back(play, repository
     assert json.loads(answer.decode())["state"]["status"] in ("cancelled", "finished")
 
 
-class SshServer:
-    """An OpenSSH server of our own on the loopback interface, that can be cut off with all its connections."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        for name in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], stdin=subprocess.DEVNULL, check=True)
-        os.makedirs("/run/sshd", exist_ok=True)
-        self.process = None
-
-    def start(self):
-        options = {"Port": self.port, "ListenAddress": "127.0.0.1", "HostKey": self.folder / "host", "PidFile": "none", "StrictModes": "no",
-                   "AuthorizedKeysFile": self.folder / "user.pub", "UsePAM": "no", "Subsystem": "sftp internal-sftp",
-                   "PermitRootLogin": "prohibit-password"}
-        arguments = [part for name, value in options.items() for part in ("-o", "{0}={1}".format(name, value))]
-        self.process = subprocess.Popen([shutil.which("sshd"), "-D", "-e", "-f", "/dev/null"] + arguments,
-                                        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self._answers, 20)
-
-    def _answers(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def cut(self):
-        """End the server and every connection: sshd's processes for connections are its children, in sessions of their own."""
-        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], stdout=subprocess.PIPE, check=False).stdout.split()
-        self.process.kill()
-        self.process.wait()
-        for child in children:
-            try:
-                os.kill(int(child), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-
-
-@pytest.fixture
-def ssh_server(tmp_path):
-    for program in ("sshd", "ssh", "ssh-keygen", "ps"):
-        if shutil.which(program) is None:
-            pytest.skip("this machine has no " + program)
-    server = SshServer(tmp_path)
-    server.start()
-    yield server
-    server.cut()
-
-
-def test_a_lost_ssh_connection_is_waited_out(play, repository, disk, ssh_server, tmp_path):
-    play.hosts["web1"].update(
-        ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=ssh_server.port, ansible_user="root",
-        ansible_ssh_private_key_file=str(tmp_path / "user"), ansible_python_interpreter="/nonexistent",
-        ansible_ssh_common_args="-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ControlPath={0}/cm-%C".format("/tmp"))
+def test_a_lost_ssh_connection_is_waited_out(play, repository, disk, ssh_server):
+    play.hosts["web1"].update(ssh_server.variables())
     process, state = stop_capture(play)
     ssh_server.cut()
     play.read_until(process, "no answer from the host; the job goes on, asking again for 5m00s")

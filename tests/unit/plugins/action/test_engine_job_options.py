@@ -45,8 +45,9 @@ def assert_same(options, spec, place=""):
 def test_options_are_documented_as_they_are_checked(name):
     job = importlib.import_module(BASE + "plugin_utils.engine_job")
     action = importlib.import_module(BASE + "action." + name).ActionModule
-    spec = dict(importlib.import_module(BASE + "module_utils.job.options").REPOSITORY_SPEC)
-    for part in (action.keys, action.arguments, job.JOB_SPEC):
+    common = importlib.import_module(BASE + "module_utils.job.options")
+    spec = dict(common.REPOSITORY_SPEC)
+    for part in (action.keys, action.arguments, common.PRIORITY_SPEC, job.JOB_SPEC):
         spec.update(part)
     assert_same(documented(name), spec)
 

@@ -5,7 +5,8 @@
 """Progress as lines of text: how they look, and when they come."""
 
 import pytest
-from ansible_collections.agnostic.recovery.plugins.plugin_utils.progress_line import Reporter, duration, progress_line, size
+from ansible_collections.agnostic.recovery.plugins.plugin_utils.progress_line import (
+    Reporter, duration, progress_line, shared_seconds, size)
 
 GIB = 1 << 30
 
@@ -88,3 +89,8 @@ def test_the_end_is_shown_once():
     reporter.end(state(done=1000, total=1000))
     reporter.end(state(phase="maps"))
     assert len(lines) == count
+
+
+@pytest.mark.parametrize("seconds, hosts, shared", [(5, 1, 5), (5, 5, 5), (5, 200, 200), (0, 200, 0), (0.5, 3, 3)])
+def test_many_hosts_share_the_lines(seconds, hosts, shared):
+    assert shared_seconds(seconds, hosts) == shared

@@ -303,7 +303,12 @@ def test_old_jobs_and_engines_are_removed(folder, task):
     for name in ("running", "starting"):
         os.utime(engines[name], (month_ago, month_ago))
     starting = runner.start(folder, spec(machine="other"), engine=engines["starting"])["state"]["id"]
+    libraries = {name: os.path.join(folder.path, "wheels-" + name) for name in ("old", "new")}
+    for path in libraries.values():
+        os.makedirs(os.path.join(path, "package"))
+    os.utime(libraries["old"], (month_ago, month_ago))
     folder.tidy(keep=2)
+    assert [name for name, path in libraries.items() if os.path.exists(path)] == ["new"]
     assert {state["id"] for state in folder.jobs()} == {running, starting, jobs[3], jobs[2]}
     assert {name for name, path in engines.items() if os.path.exists(path)} == {"new", "starting", "running"}
 
@@ -312,3 +317,11 @@ def test_old_jobs_and_engines_are_removed(folder, task):
 def test_job_ids_are_no_paths(folder, job_id):
     with pytest.raises(RecoveryError):
         folder.job_path(job_id)
+
+
+def test_a_job_runs_as_urgently_as_was_asked(folder, task):
+    task(lambda spec, progress: {"nice": os.getpriority(os.PRIO_PROCESS, 0)})
+    for nice in (None, 11):
+        job = runner.start(folder, spec(nice=nice, machine="nice{0}".format(nice)))["state"]["id"]
+        wanted = os.getpriority(os.PRIO_PROCESS, 0) if nice is None else nice
+        assert wait_for(folder, job, ended)["result"] == {"nice": wanted}

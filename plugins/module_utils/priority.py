@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How urgently this process gets processor and disk: nice(2) and ioprio_set(2).
+
+Both belong to a thread and are inherited by the threads and processes that it starts from then on.
+"""
+
+import ctypes
+import os
+import platform
+from contextlib import contextmanager
+from typing import Iterator
+
+from .errors import RecoveryError
+
+IO_CLASSES = {"none": 0, "best-effort": 2, "idle": 3}      # linux/ioprio.h; "none": follows the niceness
+_WHO_PROCESS = 1
+_CLASS_SHIFT = 13
+_LOWEST_LEVEL = 7                # of the class best-effort, which has 0 (first) to 7; the kernel's default is 4
+# Numbers of ioprio_set in the kernel's system call tables; 30 is that of asm-generic/unistd.h, which newer architectures share. That of
+# ioprio_get is the next in all of them.
+_IOPRIO_SET = {"x86_64": 251, "i386": 289, "i686": 289, "ppc64": 273, "ppc64le": 273, "s390x": 282, "armv7l": 314,
+               "aarch64": 30, "riscv64": 30, "loongarch64": 30}
+
+
+def set_priority(nice: int, io_class: str) -> None:
+    """Run at this niceness (-20 to 19, absolute) and class of disk access. Raises RecoveryError where that is not allowed."""
+    if io_class != "none" and platform.machine() not in _IOPRIO_SET:
+        raise RecoveryError(f"ionice is not known for the architecture {platform.machine()}; leave it out.")
+    level = _LOWEST_LEVEL if io_class == "best-effort" else 0
+    try:
+        _set(nice, IO_CLASSES[io_class] << _CLASS_SHIFT | level)
+    except OSError as error:
+        raise RecoveryError(f"The job cannot run with nice {nice} and ionice {io_class}: {error.strerror}.") from error
+
+
+@contextmanager
+def urgent() -> Iterator[None]:
+    """The calling thread, and what it starts, runs as any other program as long as the context lasts, where that is allowed."""
+    nice, io_priority = os.getpriority(os.PRIO_PROCESS, 0), _ioprio(1, 0)
+    try:
+        _set(min(nice, 0), 0)
+    except OSError:
+        pass            # only root may become more urgent
+    try:
+        yield
+    finally:
+        _set(nice, io_priority)
+
+
+def _set(nice: int, io_priority: int) -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+    _ioprio(0, io_priority)
+
+
+def _ioprio(call: int, value: int) -> int:
+    """ioprio_set (0) or ioprio_get (1) of the calling thread; 0 on architectures whose numbers are not known here."""
+    number = _IOPRIO_SET.get(platform.machine())
+    if number is None:
+        return 0
+    result = ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number + call), _WHO_PROCESS, 0, value)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
