@@ -21,7 +21,7 @@ def capture_under_load(site, name, **hardware):
         vm.ssh(CHURN)
         with Ledger(vm.sql_port, site.live["database"]) as ledger:
             ledger.wait_for(100)
-            site.playbook("agnostic.recovery.capture", name, vm)
+            site.playbook("agnostic.recovery.capture", name, vm, dr_freeze_limit=120)      # emulated, so a hundred times slower
             ledger.wait_for(sum(len(rows) for rows in ledger.committed) + 20)
             assert_nothing_left(vm)
     assert ledger.error is None
