@@ -50,8 +50,8 @@ def refuse_own_repository(location: dict, filesystems: Sequence[HostFilesystem])
     needed = depends_on(location["path"])
     for item in filesystems:
         if item.writable and (item.mount_device in needed or item.device in needed):
-            raise RepositoryError(f"The repository at {location['path']} lies on the file system mounted at {item.path}, which is frozen while it "
-                                  "is captured. Keep the repository on another disk, or in an object store.")
+            raise RepositoryError(f"The repository at {location['path']} lies on the file system mounted at {item.path}, which is frozen while "
+                                  "it is captured. Keep the repository on another disk, or in an object store.")
 
 
 class LiveCapture:
@@ -144,8 +144,8 @@ class LiveCapture:
     def _refuse_unable(self) -> None:
         for item in self._writable:
             if item.path in self._freezer.unable and item.kind not in _MAY_RUN_ON and not self._crash:
-                raise SourceError(f"The file system at {item.path} ({item.kind}) cannot be frozen. Unmount it, capture a snapshot of it, or ask for "
-                                  "a capture of consistency \"crash\", in which it may be torn.")
+                raise SourceError(f"The file system at {item.path} ({item.kind}) cannot be frozen. Unmount it, capture a snapshot of it, "
+                                  "or ask for a capture of consistency \"crash\", in which it may be torn.")
 
     @contextmanager
     def _timed(self, count: int):
@@ -167,9 +167,10 @@ class LiveCapture:
                 worst, most = item.path, count
         seconds = max(time.monotonic() - self._marked, 0.1)
         notes = "".join(" ({0})".format(note) for disk in self._disks for note in disk.notes()[:1])
-        return (f"The file systems would stand still for about {expected:.0f} s, longer than freeze_limit, {self._limit:g} s: {_mib(left)} would have "
-                f"to be read in that time, most of it from the file system at {worst}, of which {_mib(most)} changed within {seconds:.0f} s, "
-                f"{_mib(most / seconds)}/s{notes}. Capture it from an LVM snapshot, stop what writes to it, or raise freeze_limit.")
+        return (f"The file systems would stand still for about {expected:.0f} s, too long for freeze_limit, {self._limit:g} s: {_mib(left)} "
+                f"would have to be read in that time, most of it from the file system at {worst}, of which {_mib(most)} changed within "
+                f"{seconds:.0f} s, {_mib(most / seconds)}/s{notes}. Capture it from an LVM snapshot, stop what writes to it, or raise "
+                "freeze_limit.")
 
     # -- the last pass --------------------------------------------------------------------------------------------------------
 
@@ -191,7 +192,8 @@ class LiveCapture:
             reason = self._freezer.failure()
             if not reason:
                 raise
-            raise SourceError(f"{reason} There is no image. Raise freeze_limit, stop what writes much, or see why the repository is slow.") from error
+            raise SourceError(
+                f"{reason} There is no image. Raise freeze_limit, stop what writes much, or see why the repository is slow.") from error
         self._frozen_seconds = {item.path: item.seconds for item in done}
         return looks, layers
 

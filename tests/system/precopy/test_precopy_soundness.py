@@ -11,8 +11,8 @@ import stat
 import time
 
 import pytest
-from precopy_disk import (CHUNK, MIB, Load, Part, TestDisk, capture, check, differences, extracted, mounted, need, repository_at, restored, run,
-                          unmount)
+from precopy_disk import (CHUNK, MIB, Load, Part, TestDisk, capture, check, differences, extracted, mounted, need, repository_at, restored,
+                          run, unmount)
 from precopy_load import records
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import read_manifest
@@ -77,7 +77,8 @@ def tree(folder):
 def compare(disk, path, reference, committed, work):
     """Each file system of the restored disk is sound, and all its files are those of the frozen disk."""
     for number, part in enumerate(disk.parts):
-        ours, theirs = (extracted(source, part, os.path.join(work, f"part{number}.{name}")) for source, name in ((path, "a"), (reference, "b")))
+        ours, theirs = (extracted(source, part, os.path.join(work, f"part{number}.{name}"))
+                        for source, name in ((path, "a"), (reference, "b")))
         check(ours, part.kind, os.path.join(work, "check"))
         with mounted(ours, part.kind, os.path.join(work, "a")) as first, mounted(theirs, part.kind, os.path.join(work, "b")) as second:
             assert tree(first) == tree(second)
