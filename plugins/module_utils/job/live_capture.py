@@ -58,15 +58,15 @@ class LiveCapture:
     """One capture of disks in use. `disks` are `LiveDisk`s; all file systems that are mounted from them take part."""
 
     def __init__(self, writer_of, disks: Sequence[LiveDisk], filesystems: Sequence[HostFilesystem], progress, limit: float = FREEZE_LIMIT,
-                 reading: Pace = UNLIMITED, held_back: bool = False, crash: bool = False, snapshots=NO_SNAPSHOTS,
-                 applications=NO_APPLICATIONS):
-        """`writer_of(progress)` makes the ImageWriter. `held_back`: `reading` sets a limit. `crash`: what cannot be frozen may run on."""
+                 reading: Pace = UNLIMITED, crash: bool = False, snapshots=NO_SNAPSHOTS, applications=NO_APPLICATIONS):
+        """`writer_of(progress)` makes the ImageWriter. `reading` holds back all passes but the last. `crash`: what cannot be frozen may
+        run on. `snapshots` and `applications`: see source/consistency.py.
+        """
         self._disks = disks
         self._filesystems = filesystems
         self._writable = [item for item in filesystems if item.writable]
         self._limit = limit
         self._reading = reading
-        self._held_back = held_back
         self._crash = crash
         self._snapshots = snapshots
         self._applications = applications
@@ -157,7 +157,7 @@ class LiveCapture:
         """Bytes a second that the last pass should do."""
         count, seconds = sum(item["bytes"] for item in self._passes), sum(item["seconds"] for item in self._passes)
         rate = count / seconds if seconds else 0
-        return max(rate, _SLOW) if self._held_back or count < _SLOW else rate
+        return max(rate, _SLOW) if self._reading.limited or count < _SLOW else rate
 
     def _too_much(self, looks: Sequence[Look], left: int, expected: float) -> str:
         worst, most = "", -1
