@@ -15,7 +15,7 @@ from ..errors import RepositoryError, SourceError
 from ..image.diskread import CaptureDisk
 from ..image.pace import UNLIMITED, Pace
 from ..image.progress import CancelledError
-from ..image.writer import DiskState, ImageWriter
+from ..image.writer import DiskState
 from ..source.consistency import NO_APPLICATIONS, NO_SNAPSHOTS
 from ..source.freeze import Freezer
 from ..source.hostmap import CapturedDisk, HostFilesystem, depends_on, filesystems_on
