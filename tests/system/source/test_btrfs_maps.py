@@ -15,6 +15,9 @@ import struct
 import subprocess
 
 import pytest
+from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
+from ansible_collections.agnostic.recovery.plugins.module_utils.job import tasks
+from ansible_collections.agnostic.recovery.plugins.module_utils.job.initialise import ensure_repository
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.disk import read_disk
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.checksum import crc32c
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
@@ -183,3 +186,16 @@ def test_btrfs_that_is_read_whole(options, count, reason, work):
     for each in maps_of(images[:1] if "devices" in reason else images, False):
         assert each.ranges.total == 300 * MIB
         assert reason in each.parts[0].note
+
+
+def test_a_file_system_over_two_disks_through_a_repository(work):
+    """One image of both disks; what is restored mounts and is sound."""
+    images, options = make("raid1", work)
+    full, restored, folder = paths(work, "full", 2), paths(work, "restored", 2), os.path.join(work, "mnt")
+    churned(images, options, "clean", random.Random(2), folder, full)
+    spec = {"repository": {"type": "directory", "path": os.path.join(work, "repository")}, "passphrase": "a passphrase", "machine": "pair"}
+    ensure_repository(dict(spec, key_file=None, unencrypted=False, chunk_size=None, capture_credential_file=None), False)
+    captured = tasks.run_capture(dict(spec, disks=[{"name": f"sd{name}", "path": path} for name, path in zip("ab", full)]), NoProgress())
+    assert [disk["parts"][0]["method"] for disk in captured["disks"]] == ["btrfs extent tree"] * 2
+    tasks.run_restore(dict(spec, disks=[{"name": f"sd{name}", "path": path} for name, path in zip("ab", restored)]), NoProgress())
+    assert files_of(restored, folder) == files_of(full, folder)
