@@ -92,7 +92,7 @@ class RemoteStore(ObjectStore):
         page = self._page(self._prefix, None)
         if page is None:
             return False
-        foreign = sorted({key[len(self._prefix):].split("/")[0] for key in page.keys} - _LEFTOVERS)
+        foreign = sorted({key[len(self._prefix):].split("/")[0] for key in page.keys} - _LEFTOVERS - {""})
         if foreign and self.size(_ROOT) is None:
             raise RepositoryError(f"{self.label} holds other objects ({', '.join(foreign[:3])}); give an empty place, or another "
                                   "prefix, for a repository.")
@@ -149,7 +149,7 @@ class RemoteStore(ObjectStore):
                                           "list is complete. Use another server.")
                 last = key
                 name = key[len(self._prefix):]
-                if not name.startswith("tmp/"):
+                if not name.startswith("tmp/") and name[-1:] not in ("", "/"):       # consoles make "folders": empty objects with a slash
                     yield name
             mark = page.mark
             if mark is None:

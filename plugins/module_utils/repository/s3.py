@@ -96,7 +96,7 @@ class S3Client(RemoteClient):
         except Exception as error:       # pylint: disable=broad-except
             raise translate(error, self.label, "get")
         if len(data) != announced:
-            raise TransientError(f"only {len(data)} of {announced} bytes arrived")
+            raise TransientError(f"only {len(data)} of {announced} bytes arrived", answered=True)
         part = _PART.match(answer.get("ContentRange", ""))
         if part:
             return Body(data, int(part.group(1)))
@@ -119,7 +119,7 @@ class S3Client(RemoteClient):
                 return None
             raise translate(error, self.label, "list")
         if "IsTruncated" not in answer:      # an answer whose body got lost is no empty list
-            raise TransientError("the answer to a list request was empty")
+            raise TransientError("the answer to a list request was empty", answered=True)
         mark = answer["NextContinuationToken"] if answer["IsTruncated"] else None
         return Page([entry["Key"] for entry in answer.get("Contents", ())], mark)
 

@@ -89,7 +89,7 @@ class SwiftClient(RemoteClient):
             raise NotOffered()
         self._expect(answer, "store objects", 201)
         if digest and _etag(answer) != digest:
-            raise TransientError("the server stored something else than was sent")
+            raise TransientError("the server stored something else than was sent", answered=True)
         return True
 
     def get(self, key: str, offset: int, length: Optional[int]) -> Optional[Body]:
@@ -130,11 +130,9 @@ class SwiftClient(RemoteClient):
             return None
         self._expect(answer, "list objects", 200, 204)
         try:
-            keys = [entry["name"] for entry in json.loads(answer.content.decode("utf-8"))] if answer.content else []
-        except ValueError as error:
-            raise TransientError(f"the answer to a list request was cut short ({error})") from error
-        if not keys and answer.status_code == 200 and not answer.content:
-            raise TransientError("the answer to a list request was empty")
+            keys = [entry["name"] for entry in json.loads(answer.content.decode("utf-8"))] if answer.status_code == 200 else []
+        except ValueError as error:          # an answer whose body got lost is no empty list
+            raise TransientError(f"the answer to a list request was cut short ({error})", answered=True) from error
         return Page(keys, keys[-1] if keys else None)        # the end is a page without keys: any other may be shorter than asked for
 
     def delete(self, key: str) -> None:
@@ -184,10 +182,11 @@ class SwiftClient(RemoteClient):
         except self._failures.RequestException as error:
             raise TransientError(f"the server cannot be reached ({error})")
         if method != "HEAD" and announced.isdigit() and received != int(announced):
-            raise TransientError(f"only {received} of {announced} bytes arrived")
+            raise TransientError(f"only {received} of {announced} bytes arrived", answered=True)
         if answer.status_code in _TRANSIENT or (answer.status_code >= 500 and answer.status_code not in (501, 507)):
             pause = answer.headers.get("Retry-After", "")
-            raise TransientError(f"the server answered HTTP {answer.status_code}", min(60.0, float(pause)) if pause.isdigit() else 0.0)
+            raise TransientError(f"the server answered HTTP {answer.status_code}", answered=True,
+                                 pause=min(60.0, float(pause)) if pause.isdigit() else 0.0)
         return answer
 
     def _expect(self, answer, action: str, *statuses: int) -> None:

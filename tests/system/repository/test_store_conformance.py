@@ -119,6 +119,27 @@ def test_create_refuses_what_is_no_repository(location):
         assert store.examine() is True
 
 
+@pytest.mark.parametrize("kind", ["s3-ceph", "swift-ceph"])
+def test_a_folder_made_in_a_console_is_no_object(new_location, kind):
+    location = new_location(kind)
+    with open_store(location) as store:
+        store.create()
+        store.put("dr/placeholder", b"")
+        store.put("dr/images/x", b"1")
+    inside = dict(location, prefix="dr")
+    with open_store(location) as store:
+        client = store._client            # pylint: disable=protected-access  # such names are refused by the store itself
+        client.put("dr/", b"", False)
+        client.put("dr/images/", b"", False)
+        store.delete("dr/placeholder")
+    with open_store(inside) as store:
+        assert list(store.list("")) == ["images/x"]
+        store.delete("images/x")
+        client = store._client            # pylint: disable=protected-access
+        client.delete("dr/images/")
+        assert store.examine() is True
+
+
 def test_many_threads_share_a_store(store):
     def work(number):
         for turn in range(10):
