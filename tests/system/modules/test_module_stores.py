@@ -51,8 +51,8 @@ def test_an_object_store(play, location, radosgw, tmp_path):
     with open(copy, "rb") as file:
         assert file.read() == content
     assert "key" in result["refused"]["msg"] or "password" in result["refused"]["msg"]
-    warned = any("no conditional put" in warning for warning in result["captured"].get("warnings", []))
-    assert warned == (location["type"] == "swift")           # radosgw's Swift has none
+    warned = any("no atomic conditional put" in warning for warning in result["captured"].get("warnings", []))
+    assert warned == (location["type"] == "swift")
     states = "".join(path.read_text(errors="replace") for path in (tmp_path / "jobs").glob("*/*") if path.is_file())
     for each in (secret, "hopeless"):
         assert each not in text and each not in states

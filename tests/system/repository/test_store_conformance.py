@@ -83,7 +83,7 @@ def test_of_many_writers_of_one_name_one_wins(store, location):
     for thread in threads:
         thread.join()
     assert store.get("images/web/contested") in won
-    assert len(won) == 1 or any("no conditional put" in note for note in stores[0].notes)
+    assert len(won) == 1 or any("no atomic conditional put" in note for note in stores[0].notes)
     for each in stores:
         each.close()
 
@@ -129,8 +129,8 @@ def test_a_folder_made_in_a_console_is_no_object(new_location, kind):
     inside = dict(location, prefix="dr")
     with open_store(location) as store:
         client = store._client            # pylint: disable=protected-access  # such names are refused by the store itself
-        client.put("dr/", b"", False)
-        client.put("dr/images/", b"", False)
+        client.put("dr/", b"")
+        client.put("dr/images/", b"")
         store.delete("dr/placeholder")
     with open_store(inside) as store:
         assert list(store.list("")) == ["images/x"]
