@@ -44,8 +44,8 @@ class Keystone:
         try:
             if renew:
                 self._session.invalidate()
-            token, url = self._session.get_token(), self._session.get_endpoint(**self._where)
-        except failures.SSLFailure as error:
+            access = Access(self._session.get_endpoint(**self._where) or "", self._session.get_token())
+        except failures.SSLError as error:
             raise RepositoryError(f"{self._label}: no trusted TLS connection to Keystone ({error}). Give its certificate authority as "
                                   "ca_bundle.") from error
         except failures.Unauthorized as error:
@@ -53,12 +53,14 @@ class Keystone:
                                   "application credential.") from error
         except (failures.ConnectFailure, failures.HttpServerError, failures.RetriableConnectionFailure) as error:
             raise TransientError(f"Keystone cannot be reached ({error})")
+        except failures.EndpointNotFound:
+            access = Access("", "")
         except failures.ClientException as error:
             raise RepositoryError(f"{self._label}: Keystone did not let us in: {error}") from error
-        if not url:
-            raise RepositoryError(f"{self._label}: the catalogue of this OpenStack has no object store ({self._where}). Check region and "
-                                  "interface.")
-        return Access(url, token)
+        if not access.url:
+            raise RepositoryError(f"{self._label}: the catalogue of this OpenStack has no such object store ({self._where}). Check region "
+                                  "and interface.")
+        return access
 
 
 class TempAuth:

@@ -35,13 +35,13 @@ class Shop:
         """Other content in one chunk."""
         self.content[chunk * CHUNK_SIZE] ^= 0xFF
 
-    def capture(self, location=None, workers=0):
+    def capture(self, location=None):
         """The ImageInfo of a capture with the capture credential only."""
         disk = CaptureDisk("sda", len(self.content), 512, lambda offset, length: bytes(self.content[offset:offset + length]),
                            Ranges.whole(len(self.content)))
         with open_store(location or self.location) as store:
             repository = open_repository(store, self.credential)
-            return capture_image(repository, "shop", {}, [disk], "offline", {}, NoProgress(), workers=workers)
+            return capture_image(repository, "shop", {}, [disk], "offline", {}, NoProgress(), workers=8)
 
     def restore(self, image, target, location=None):
         """The bytes of the restored disk."""

@@ -66,3 +66,6 @@ def test_worker_count():
     assert worker_count(5, 1 << 20) == 5
     assert 1 <= worker_count(0, 1 << 20) <= 8
     assert worker_count(100, 8 << 20) * 3 * (8 << 20) <= 192 << 20
+    assert worker_count(0, 2 << 20, parallel=32) == 32
+    assert worker_count(0, 8 << 20, parallel=32) == 8
+    assert worker_count(5, 2 << 20, parallel=32) == 5
