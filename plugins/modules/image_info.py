@@ -117,8 +117,8 @@ images:
       returned: when O(machine_model=true)
     evidence:
       description:
-        - What shows the consistency, such as how long which file system stood still, and C(window), when that began and ended, in seconds since
-          1970 by the clock of the host.
+        - What shows the consistency, such as how long which file system stood still, and C(window), when that began and ended, in
+          seconds since 1970 by the clock of the host.
       type: dict
       returned: when O(machine_model=true)
 damaged:

@@ -137,7 +137,9 @@ def main():
         changed, repository, warnings = ensure_repository(module.params, module.check_mode)
     except RecoveryError as error:
         module.fail_json(msg=str(error), error_type=type(error).__name__)
-    module.exit_json(changed=changed, repository=repository, warnings=list(warnings))
+    for warning in warnings:
+        module.warn(warning)
+    module.exit_json(changed=changed, repository=repository)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""fsck of what lies on restored disks, by the file systems' own tools, before anything has mounted it."""
+"""fsck of what lies on restored disks, by the file systems' own tools, read-only."""
 
 import contextlib
 import os
@@ -15,8 +15,11 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvm impor
 FSCK = {"ext4": ["e2fsck", "-f", "-n"], "xfs": ["xfs_repair", "-n"]}
 
 
-def check_file_systems(paths):
-    """Kinds of the file systems that were checked. Logical volumes must be one stretch, as those of the live machines are."""
+def check_file_systems(paths, kinds):
+    """Check the file systems of these kinds; returns their kinds. Logical volumes must be one stretch, as those of the live machines are.
+
+    A frozen ext4 is as clean as an unmounted one. A frozen xfs still has its log, which xfs_repair wants replayed: check it after a boot.
+    """
     with contextlib.ExitStack() as stack:
         disks = []
         for path in paths:
@@ -33,7 +36,7 @@ def check_file_systems(paths):
                 extent, = extents(group, volume)
                 content = probe_content(lambda offset, length, at=extent: readers[at.disk](at.start + offset, length), volume.size)
                 volumes.append((extent.disk, extent.start, volume.size, content.kind))
-    return [fsck(*volume) for volume in volumes if volume[3] in FSCK]
+    return [fsck(*volume) for volume in volumes if volume[3] in kinds]
 
 
 def reader(file):

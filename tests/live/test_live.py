@@ -21,7 +21,7 @@ def capture_under_load(site, name, **hardware):
         vm.ssh(CHURN)
         with Ledger(vm.sql_port, site.live["database"]) as ledger:
             ledger.wait_for(100)
-            site.playbook("agnostic.recovery.capture", name, vm)
+            site.playbook("agnostic.recovery.capture", name, vm, dr_freeze_limit=120)      # emulated, so a hundred times slower
             ledger.wait_for(sum(len(rows) for rows in ledger.committed) + 20)
             assert_nothing_left(vm)
     assert ledger.error is None
@@ -69,7 +69,9 @@ def test_a_server_is_captured_while_it_works(site, name, source, target, profile
     image = site.image(name)
     report(name, image)
     assert image["consistency"] == "filesystem"
-    assert sorted(check_file_systems(disks)) == ["ext4", "xfs"]
+    assert check_file_systems(disks, ["ext4"]) == ["ext4"]
     with site.boot_from(disks, **target) as vm:
         vm.wait_for_ssh()
         assert_recovered(site, vm, ledger, image)
+        vm.power_off()
+    assert sorted(check_file_systems(disks, ["ext4", "xfs"])) == ["ext4", "xfs"]

@@ -19,7 +19,7 @@ TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")
 
 @pytest.fixture(scope="session", name="radosgw")
 def fixture_radosgw():
-    """How to reach a Ceph object store: what tests/tools/radosgw-up prints. AGNOSTIC_RECOVERY_RADOSGW: a file with that, of one that runs."""
+    """How to reach a Ceph object store, as radosgw-up prints it. AGNOSTIC_RECOVERY_RADOSGW names a file with that, of one that runs."""
     if os.environ.get("AGNOSTIC_RECOVERY_RADOSGW"):
         with open(os.environ["AGNOSTIC_RECOVERY_RADOSGW"], encoding="utf-8") as file:
             yield json.load(file)

@@ -15,7 +15,7 @@ from ..errors import RepositoryError, SourceError
 from ..image.diskread import CaptureDisk
 from ..image.pace import NO_LIMITS, Limits
 from ..image.progress import CancelledError
-from ..image.writer import DiskState, ImageWriter
+from ..image.writer import DiskState
 from ..priority import urgent
 from ..source.consistency import NO_APPLICATIONS, NO_SNAPSHOTS
 from ..source.freeze import Freezer
@@ -51,25 +51,24 @@ def refuse_own_repository(location: dict, filesystems: Sequence[HostFilesystem])
     needed = depends_on(location["path"])
     for item in filesystems:
         if item.writable and (item.mount_device in needed or item.device in needed):
-            raise RepositoryError(f"The repository at {location['path']} lies on the file system mounted at {item.path}, which is frozen while it "
-                                  "is captured. Keep the repository on another disk, or in an object store.")
+            raise RepositoryError(f"The repository at {location['path']} lies on the file system mounted at {item.path}, which is frozen while "
+                                  "it is captured. Keep the repository on another disk, or in an object store.")
 
 
 class LiveCapture:
     """One capture of disks in use. `disks` are `LiveDisk`s; all file systems that are mounted from them take part."""
 
     def __init__(self, writer_of, disks: Sequence[LiveDisk], filesystems: Sequence[HostFilesystem], progress, limit: float = FREEZE_LIMIT,
-                 limits: Limits = NO_LIMITS, held_back: bool = False, crash: bool = False, snapshots=NO_SNAPSHOTS,
+                 limits: Limits = NO_LIMITS, crash: bool = False, snapshots=NO_SNAPSHOTS,
                  applications=NO_APPLICATIONS):
-        """`writer_of(progress)` makes the ImageWriter. `held_back`: `limits` sets some; none holds in the last pass. `crash`: what cannot be
-        frozen may run on.
+        """`writer_of(progress)` makes the ImageWriter. `limits` hold back all passes but the last. `crash`: what cannot be frozen may run
+        on. `snapshots` and `applications`: see source/consistency.py.
         """
         self._disks = disks
         self._filesystems = filesystems
         self._writable = [item for item in filesystems if item.writable]
         self._limit = limit
         self._limits = limits
-        self._held_back = held_back
         self._crash = crash
         self._snapshots = snapshots
         self._applications = applications
@@ -149,8 +148,8 @@ class LiveCapture:
     def _refuse_unable(self) -> None:
         for item in self._writable:
             if item.path in self._freezer.unable and item.kind not in _MAY_RUN_ON and not self._crash:
-                raise SourceError(f"The file system at {item.path} ({item.kind}) cannot be frozen. Unmount it, capture a snapshot of it, or ask for "
-                                  "a capture of consistency \"crash\", in which it may be torn.")
+                raise SourceError(f"The file system at {item.path} ({item.kind}) cannot be frozen. Unmount it, capture a snapshot of it, "
+                                  "or ask for a capture of consistency \"crash\", in which it may be torn.")
 
     @contextmanager
     def _timed(self, count: int):
@@ -162,7 +161,8 @@ class LiveCapture:
         """Bytes a second that the last pass should do."""
         count, seconds = sum(item["bytes"] for item in self._passes), sum(item["seconds"] for item in self._passes)
         rate = count / seconds if seconds else 0
-        return max(rate, _SLOW) if self._held_back or count < _SLOW else rate
+        held_back = self._limits.reading.limited or self._limits.sending.limited
+        return max(rate, _SLOW) if held_back or count < _SLOW else rate
 
     def _too_much(self, looks: Sequence[Look], left: int, expected: float) -> str:
         worst, most = "", -1
@@ -172,9 +172,10 @@ class LiveCapture:
                 worst, most = item.path, count
         seconds = max(time.monotonic() - self._marked, 0.1)
         notes = "".join(" ({0})".format(note) for disk in self._disks for note in disk.notes()[:1])
-        return (f"The file systems would stand still for about {expected:.0f} s, longer than freeze_limit, {self._limit:g} s: {_mib(left)} would have "
-                f"to be read in that time, most of it from the file system at {worst}, of which {_mib(most)} changed within {seconds:.0f} s, "
-                f"{_mib(most / seconds)}/s{notes}. Capture it from an LVM snapshot, stop what writes to it, or raise freeze_limit.")
+        return (f"The file systems would stand still for about {expected:.0f} s, too long for freeze_limit, {self._limit:g} s: {_mib(left)} "
+                f"would have to be read in that time, most of it from the file system at {worst}, of which {_mib(most)} changed within "
+                f"{seconds:.0f} s, {_mib(most / seconds)}/s{notes}. Capture it from an LVM snapshot, stop what writes to it, or raise "
+                "freeze_limit.")
 
     # -- the last pass --------------------------------------------------------------------------------------------------------
 
@@ -197,7 +198,8 @@ class LiveCapture:
             reason = self._freezer.failure()
             if not reason:
                 raise
-            raise SourceError(f"{reason} There is no image. Raise freeze_limit, stop what writes much, or see why the repository is slow.") from error
+            raise SourceError(
+                f"{reason} There is no image. Raise freeze_limit, stop what writes much, or see why the repository is slow.") from error
         self._window = {"began": began, "ended": time.time()}
         self._frozen_seconds = {item.path: item.seconds for item in done}
         return looks, layers

@@ -4,9 +4,9 @@
 
 """Stores over the network: the rules of an object store on top of the few requests that S3 and Swift have in common.
 
-Atomic creation. Some servers ignore `If-None-Match: *` and overwrite, so it is tried before it is trusted: on the object `tmp/probe`, which
-always has the same content. Where it does not hold, a name is looked up, written and read back, which leaves a gap of moments
-between two writers of one name; that is said in `notes`.
+Atomic creation. Some S3 servers ignore `If-None-Match: *` and overwrite, so it is tried before it is trusted: on the object `tmp/probe`,
+which always has the same content. Where it does not hold, and on Swift, where it is looked at before the transfer and not after it,
+a name is looked up, written and read back. That leaves a gap of moments between two writers of one name; `notes` says so.
 """
 
 import threading
@@ -35,7 +35,7 @@ class Page(NamedTuple):
 
 
 class NotOffered(Exception):
-    """The server says that it has no conditional put."""
+    """The server has no atomic conditional put."""
 
 
 class RemoteClient:
@@ -51,9 +51,12 @@ class RemoteClient:
         """Make the bucket or container, if that was asked for."""
         raise NotImplementedError
 
-    def put(self, key: str, data, only_new: bool) -> bool:
-        """Store; with `only_new` only where there is nothing (else False). Raises NotOffered where `only_new` is refused."""
+    def put(self, key: str, data) -> None:
         raise NotImplementedError
+
+    def put_new(self, key: str, data) -> bool:
+        """Store where there is nothing; False: there is something. Raises NotOffered."""
+        raise NotOffered()
 
     def get(self, key: str, offset: int, length: Optional[int]) -> Optional[Body]:
         """The object from `offset`, at most `length` bytes and never cut short otherwise. None: there is none."""
@@ -94,7 +97,7 @@ class RemoteStore(ObjectStore):
         page = self._page(self._prefix, None)
         if page is None:
             return False
-        foreign = sorted({entry.name[len(self._prefix):].split("/")[0] for entry in page.entries} - _LEFTOVERS)
+        foreign = sorted({entry.name[len(self._prefix):].split("/")[0] for entry in page.entries} - _LEFTOVERS - {""})
         if foreign and self.size(_ROOT) is None:
             raise RepositoryError(f"{self.label} holds other objects ({', '.join(foreign[:3])}); give an empty place, or another "
                                   "prefix, for a repository.")
@@ -107,15 +110,15 @@ class RemoteStore(ObjectStore):
 
     def put(self, name: str, data) -> None:
         key, data = self._key(name), _bytes(data)
-        self._ask(lambda: self._client.put(key, data, False), f"storing {name}")
+        self._ask(lambda: self._client.put(key, data), f"storing {name}")
 
     def put_new(self, name: str, data) -> bool:
         key, data = self._key(name), _bytes(data)
         if self._has_conditional_put():
-            if self._ask(lambda: self._client.put(key, data, True), f"storing {name}"):
+            if self._ask(lambda: self._client.put_new(key, data), f"storing {name}"):
                 return True
         elif self.size(name) is None:
-            self._ask(lambda: self._client.put(key, data, False), f"storing {name}")
+            self._ask(lambda: self._client.put(key, data), f"storing {name}")
         # There is something: ours, when a try whose answer was lost has stored it, or a proxy sent the request twice.
         return self.get(name) == data
 
@@ -154,7 +157,7 @@ class RemoteStore(ObjectStore):
                                           "list is complete. Use another server.")
                 last = key
                 name = key[len(self._prefix):]
-                if not name.startswith("tmp/"):
+                if not name.startswith("tmp/") and name[-1:] not in ("", "/"):       # consoles make "folders": empty objects with a slash
                     yield Entry(name, size, modified)
             mark = page.mark
             if mark is None:
@@ -184,15 +187,15 @@ class RemoteStore(ObjectStore):
             if self._conditional is None:
                 self._conditional = self._try_conditional_put()
                 if not self._conditional:
-                    self.notes.append(f"The server of {self.label} has no conditional put (If-None-Match), so a name is looked up before "
-                                      "it is written: never let two hosts make, prune or re-key this repository at the same moment.")
+                    self.notes.append(f"The server of {self.label} has no atomic conditional put (If-None-Match), so a name is looked up "
+                                      "before it is written: never let two hosts make, prune or re-key this repository at the same moment.")
             return self._conditional
 
     def _try_conditional_put(self) -> bool:
         key = self._prefix + _PROBE
         try:
             # The first may store the object, the second must not.
-            return not all(self._ask(lambda: self._client.put(key, _PROBE_CONTENT, True), "testing the server") for _unused in range(2))
+            return not all(self._ask(lambda: self._client.put_new(key, _PROBE_CONTENT), "testing the server") for _unused in range(2))
         except NotOffered:
             return False
 

@@ -20,10 +20,11 @@ Result = TypeVar("Result")
 
 
 class TransientError(Exception):
-    """A request failed in a way that may pass. `pause`: the seconds that the server asks to wait."""
+    """A request failed in a way that may pass. `answered`: the server did answer; `pause`: the seconds that it asks to wait."""
 
-    def __init__(self, message: str, pause: float = 0.0):
+    def __init__(self, message: str, answered: bool = False, pause: float = 0.0):
         super().__init__(message)
+        self.answered = answered
         self.pause = pause
 
 
@@ -49,6 +50,8 @@ class Retrier:
                 return result
             except TransientError as error:
                 tries += 1
+                if error.answered:
+                    self._proven.set()
                 limit = self._seconds if self._proven.is_set() else min(self._seconds, _UNPROVEN_SECONDS)
                 # Half of each pause is random, so that many threads and hosts do not come back at the same moment.
                 pause = max(error.pause, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (tries - 1)) * random.uniform(0.5, 1))

@@ -66,14 +66,19 @@ class S3Client(RemoteClient):
             if not is_code(error, "BucketAlreadyOwnedByYou"):        # by a try before, whose answer was lost
                 raise translate(error, self.label, "make")
 
-    def put(self, key: str, data, only_new: bool) -> bool:
-        client = self._guarded if only_new else self._plain
+    def put(self, key: str, data) -> None:
         try:
-            client.put_object(Bucket=self._bucket, Key=key, Body=data, **_checksum(data))
+            self._plain.put_object(Bucket=self._bucket, Key=key, Body=data, **_checksum(data))
         except Exception as error:       # pylint: disable=broad-except
-            if only_new and is_code(error, "PreconditionFailed", "412"):
+            raise translate(error, self.label, "put")
+
+    def put_new(self, key: str, data) -> bool:
+        try:
+            self._guarded.put_object(Bucket=self._bucket, Key=key, Body=data, **_checksum(data))
+        except Exception as error:       # pylint: disable=broad-except
+            if is_code(error, "PreconditionFailed", "412"):
                 return False
-            if only_new and is_code(error, "NotImplemented", "501"):
+            if is_code(error, "NotImplemented", "501"):
                 raise NotOffered()
             raise translate(error, self.label, "put")
         return True
@@ -97,7 +102,7 @@ class S3Client(RemoteClient):
         except Exception as error:       # pylint: disable=broad-except
             raise translate(error, self.label, "get")
         if len(data) != announced:
-            raise TransientError(f"only {len(data)} of {announced} bytes arrived")
+            raise TransientError(f"only {len(data)} of {announced} bytes arrived", answered=True)
         part = _PART.match(answer.get("ContentRange", ""))
         if part:
             return Body(data, int(part.group(1)))
@@ -120,7 +125,7 @@ class S3Client(RemoteClient):
                 return None
             raise translate(error, self.label, "list")
         if "IsTruncated" not in answer:      # an answer whose body got lost is no empty list
-            raise TransientError("the answer to a list request was empty")
+            raise TransientError("the answer to a list request was empty", answered=True)
         mark = answer["NextContinuationToken"] if answer["IsTruncated"] else None
         return Page([Entry(entry["Key"], entry["Size"], entry["LastModified"].timestamp()) for entry in answer.get("Contents", ())], mark)
 

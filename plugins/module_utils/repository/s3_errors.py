@@ -60,7 +60,7 @@ def _of_server(answer: dict, label: str, action: str) -> Exception:
     metadata = answer.get("ResponseMetadata", {})
     status = metadata.get("HTTPStatusCode", 0)
     if code in _TRANSIENT or (status >= 500 and status not in (501, 507)):
-        return TransientError(f"the server answered {code} (HTTP {status})", _pause(metadata.get("HTTPHeaders", {})))
+        return TransientError(f"the server answered {code} (HTTP {status})", answered=True, pause=_pause(metadata.get("HTTPHeaders", {})))
     if code in _ADVICE:
         return RepositoryError(f"{label}: {_ADVICE[code]} ({code})")
     if code in ("AccessDenied", "403") or status in (401, 403):

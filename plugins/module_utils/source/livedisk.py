@@ -89,7 +89,8 @@ class LiveDisk:
         """(number, start, size) of each partition, or of the whole disk."""
         if self.model.table == "none":
             return [(0, 0, self.size)]
-        return [(part.number, part.start, min(part.size, self.size - part.start)) for part in self.model.partitions if part.start < self.size]
+        return [(part.number, part.start, min(part.size, self.size - part.start))
+                for part in self.model.partitions if part.start < self.size]
 
     def _mounted_parts(self):
         for number, start, size in self._parts():

@@ -75,7 +75,8 @@ class TestDisk:
         subprocess.run(["sfdisk", "-q", self.path], input="\n".join(table), universal_newlines=True, check=True)
         try:
             for number, part in enumerate(self.parts):
-                device = run("losetup", "--find", "--show", "--offset", str(part.start), "--sizelimit", str(part.size * MIB), self.path).strip()
+                device = run("losetup", "--find", "--show", "--offset", str(part.start), "--sizelimit", str(part.size * MIB),
+                             self.path).strip()
                 self.stack.callback(run, "losetup", "--detach", device)
                 run(*part.mkfs.split(), device)
                 part.folder = os.path.join(folder, f"mnt{number}")

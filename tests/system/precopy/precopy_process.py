@@ -11,12 +11,10 @@ import os
 import sys
 import time
 
-sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
+from precopy_disk import capture, repository_at
 
-from precopy_disk import capture, repository_at  # noqa: E402  pylint: disable=wrong-import-position
-
-from ansible_collections.agnostic.recovery.plugins.module_utils.errors import RecoveryError  # noqa: E402  pylint: disable=wrong-import-position
-from ansible_collections.agnostic.recovery.plugins.module_utils.source.consistency import Snapshots  # noqa: E402  pylint: disable=wrong-import-position
+from ansible_collections.agnostic.recovery.plugins.module_utils.errors import RecoveryError
+from ansible_collections.agnostic.recovery.plugins.module_utils.source.consistency import Snapshots
 
 
 class Hang(Snapshots):

@@ -54,7 +54,8 @@ def is_frozen(folder):
 @contextlib.contextmanager
 def hanging(disk, work, limit, seconds=1e6):
     """A capture in its frozen window: (its process, the process id of its watchdog)."""
-    with subprocess.Popen([sys.executable, PROCESS, disk.path, work, str(limit), str(seconds)], stdout=subprocess.PIPE, universal_newlines=True,
+    with subprocess.Popen([sys.executable, PROCESS, disk.path, work, str(limit), str(seconds)], stdout=subprocess.PIPE,
+                          universal_newlines=True,
                           env=dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))) as process:
         try:
             yield process, int(process.stdout.readline())
@@ -141,7 +142,7 @@ def test_what_changes_too_fast_is_refused(disk, work):
     load = Load(disk, 1, kinds=("churn", "place"))
     try:
         with repository_at(work) as repository:
-            with pytest.raises(SourceError, match=r"longer than freeze_limit, 0\.001 s: \d+ MiB .* from the file system at .*/mnt0, of which .*LVM"):
+            with pytest.raises(SourceError, match=r"too long for freeze_limit, 0\.001 s: \d+ MiB .* the file system at .*/mnt0, of .*LVM"):
                 capture(repository, disk.path, limit=0.001)
             assert list_images(repository) == []
     finally:

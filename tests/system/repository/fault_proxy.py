@@ -182,7 +182,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
 
     def _answer(self, status, body):
-        self._send(status, [("Content-Length", str(len(body))), ("Content-Type", "application/xml")], b"" if self.command == "HEAD" else body)
+        headers = [("Content-Length", str(len(body))), ("Content-Type", "application/xml")]
+        self._send(status, headers, b"" if self.command == "HEAD" else body)
 
     def _reset(self):
         """Close the connection with a reset instead of an orderly end."""

@@ -83,7 +83,7 @@ def test_of_many_writers_of_one_name_one_wins(store, location):
     for thread in threads:
         thread.join()
     assert store.get("images/web/contested") in won
-    assert len(won) == 1 or any("no conditional put" in note for note in stores[0].notes)
+    assert len(won) == 1 or any("no atomic conditional put" in note for note in stores[0].notes)
     for each in stores:
         each.close()
 
@@ -116,6 +116,27 @@ def test_create_refuses_what_is_no_repository(location):
             with pytest.raises(RepositoryError, match="photos"):
                 action()
         store.put_new("repository.json", b"{}")
+        assert store.examine() is True
+
+
+@pytest.mark.parametrize("kind", ["s3-ceph", "swift-ceph"])
+def test_a_folder_made_in_a_console_is_no_object(new_location, kind):
+    location = new_location(kind)
+    with open_store(location) as store:
+        store.create()
+        store.put("dr/placeholder", b"")
+        store.put("dr/images/x", b"1")
+    inside = dict(location, prefix="dr")
+    with open_store(location) as store:
+        client = store._client            # pylint: disable=protected-access  # such names are refused by the store itself
+        client.put("dr/", b"")
+        client.put("dr/images/", b"")
+        store.delete("dr/placeholder")
+    with open_store(inside) as store:
+        assert list(store.list("")) == ["images/x"]
+        store.delete("images/x")
+        client = store._client            # pylint: disable=protected-access
+        client.delete("dr/images/")
         assert store.examine() is True
 
 

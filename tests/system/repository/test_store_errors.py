@@ -80,8 +80,8 @@ def test_s3_clock(made, tmp_path):
         "botocore.auth.datetime.datetime = Ahead\n"
         "from ansible_collections.agnostic.recovery.plugins.module_utils.repository.open import open_store\n"
         "open_store(json.load(sys.stdin)).peek('repository.json', 10)\n")
-    result = subprocess.run([sys.executable, str(script)], input=json.dumps(made), stderr=subprocess.PIPE, universal_newlines=True, check=False,
-                            timeout=120)
+    result = subprocess.run([sys.executable, str(script)], input=json.dumps(made), stderr=subprocess.PIPE, universal_newlines=True,
+                            check=False, timeout=120)
     assert "RepositoryError" in result.stderr and "Set the clock" in result.stderr
 
 
@@ -167,8 +167,8 @@ def fixture_keystone(radosgw):
 ])
 def test_swift_by_keystone(keystone, auth, auth_type, tmp_path):
     """Also with a token that expires in the middle of the work."""
-    location = {"type": "swift", "container": f"keystone-{os.getpid()}-{len(auth)}", "auth": dict(auth, auth_url=keystone.url), "create": True,
-                "auth_type": auth_type, "region": "One"}
+    location = {"type": "swift", "container": f"keystone-{os.getpid()}-{len(auth)}", "auth": dict(auth, auth_url=keystone.url),
+                "create": True, "auth_type": auth_type, "region": "One"}
     shop = store_shop.Shop(location, chunks=3)
     image = shop.capture()
     with open_store(location) as store:

@@ -108,7 +108,7 @@ def test_an_s3_server_without_conditional_put(new_location, behind_proxy, tmp_pa
     with open_store(through) as store:
         assert not store.put_new(list(store.list("images/"))[0], b"another's")
         assert store.put_new("images/shop/other", b"new")
-        assert [note for note in store.notes if "no conditional put" in note] == store.notes != []
+        assert [note for note in store.notes if "no atomic conditional put" in note] == store.notes != []
     assert proxy.requests
 
 

@@ -13,12 +13,13 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.repository.retry
 class Play:
     """A clock that only `sleep` moves, and a request that fails until `good_at`."""
 
-    def __init__(self, good_at=0.0, pause=0.0):
+    def __init__(self, good_at=0.0, pause=0.0, answered=False):
         self.now = 0.0
         self.pauses = []
         self.tries = 0
         self._good_at = good_at
         self._pause = pause
+        self._answered = answered
 
     def clock(self):
         return self.now
@@ -30,7 +31,7 @@ class Play:
     def request(self):
         self.tries += 1
         if self.now < self._good_at:
-            raise TransientError("the line is dead", self._pause)
+            raise TransientError("the line is dead", answered=self._answered, pause=self._pause)
         return "answer"
 
     def retrier(self, seconds=300):
@@ -74,6 +75,8 @@ def test_a_store_that_never_answered_is_given_up_soon():
     with pytest.raises(RepositoryError):
         play.retrier().call(play.request, "reading x")
     assert play.now <= 15
+    overloaded = Play(good_at=100, answered=True)
+    assert overloaded.retrier().call(overloaded.request, "reading x") == "answer"
 
 
 def test_the_pause_that_the_server_asks_for_is_kept():

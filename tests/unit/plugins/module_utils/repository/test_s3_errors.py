@@ -45,7 +45,8 @@ class NoCredentialsError(BotoCoreError):
 @pytest.mark.parametrize("error", [
     ClientError("SlowDown", 503), ClientError("InternalError", 500), ClientError("503", 503), ClientError("RequestTimeout", 400),
     ClientError("BadDigest", 400), ClientError("429", 429), ClientError("ConditionalRequestConflict", 409),
-    ReadTimeoutError("Read timeout."), ConnectionError("gone"), SSLError("EOF occurred in violation of protocol"), ConnectionResetError("reset"),
+    ReadTimeoutError("Read timeout."), ConnectionError("gone"), SSLError("EOF occurred in violation of protocol"),
+    ConnectionResetError("reset"),
 ])
 def test_what_may_pass(error):
     assert isinstance(translate(error, "s3:bucket", "put"), TransientError)

@@ -37,7 +37,8 @@ def test_a_file_that_was_not_there_as_it_is_is_not(other):
     assert compare(seen(OLD), other) == []
 
 
-@pytest.mark.parametrize("changed, clean", [(MARK - MARGIN_SECONDS - 1, True), (MARK - MARGIN_SECONDS, False), (MARK, False), (MARK + 9999, False)])
+@pytest.mark.parametrize("changed, clean", [
+    (MARK - MARGIN_SECONDS - 1, True), (MARK - MARGIN_SECONDS, False), (MARK, False), (MARK + 9999, False)])
 def test_a_stamp_near_the_mark_proves_nothing(changed, clean):
     file = OLD._replace(changed=changed)
     assert compare(seen(file), file) == (file.extents if clean else [])
@@ -161,7 +162,7 @@ def test_counted_writes():
 
 
 @pytest.mark.parametrize("kind, options, known", [
-    ("ext4", ("rw", "data=ordered"), True), ("xfs", ("rw",), True), ("ext4", ("rw", "data=journal"), False), ("xfs", ("rw", "dax=always"), False),
-    ("ext4", ("rw", "dax=inode"), True), ("btrfs", ("rw",), False), ("vfat", ("rw",), False)])
+    ("ext4", ("rw", "data=ordered"), True), ("xfs", ("rw",), True), ("ext4", ("rw", "data=journal"), False),
+    ("xfs", ("rw", "dax=always"), False), ("ext4", ("rw", "dax=inode"), True), ("btrfs", ("rw",), False), ("vfat", ("rw",), False)])
 def test_readers(kind, options, known):
     assert (reader_of(kind, options) is not None) == known
