@@ -16,7 +16,9 @@ class ActionModule(EngineJobAction):
     arguments = {
         "machine": {"type": "str"},
         "images": {"type": "list", "elements": "str"},
-        "level": {"type": "str", "choices": ["structure", "full"], "default": "structure"},
+        "level": {"type": "str", "choices": ["structure", "sampled", "full"], "default": "structure"},
+        "parts": {"type": "int", "default": 14},
+        "part": {"type": "int"},
     }
 
     def summary(self, result):

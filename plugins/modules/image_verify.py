@@ -38,9 +38,21 @@ options:
     description:
       - V(structure) checks manifests and index pages and that every chunk is there.
       - V(full) also reads, decrypts and checks every chunk.
+      - V(sampled) does so with one of O(parts) parts of the chunks. Since version 1.1.0.
     type: str
-    choices: [structure, full]
+    choices: [structure, sampled, full]
     default: structure
+  parts:
+    description:
+      - Into how many equal parts V(sampled) divides the chunks.
+      - All of them one after the other read everything, so a long verification can be done in pieces.
+    type: int
+    default: 14
+    version_added: 1.1.0
+  part:
+    description: Which part V(sampled) reads, from V(1) on. By default another one each day.
+    type: int
+    version_added: 1.1.0
 seealso:
   - module: agnostic.recovery.image_info
 """

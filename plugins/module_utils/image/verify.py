@@ -5,7 +5,8 @@
 """Verify: does the repository hold all that its images need, unaltered?
 
 "structure" checks manifests, index pages, and that every chunk and every data key is there, of the right kind and size; the
-capture credential suffices. "full" also decrypts every chunk and checks its id, which proves that it restores.
+capture credential suffices. "full" also decrypts every chunk and checks its id, which proves that it restores. "sampled" does that with one
+of `parts` equal parts of the chunks; all parts together are all chunks, so whoever takes them in turn has read everything, and nothing need be remembered.
 """
 
 import threading
@@ -21,7 +22,8 @@ from .pool import run, worker_count
 from .progress import CancelledError, NoProgress
 from .reading import ChunkReader, Place, disk_pages
 
-LEVELS = ("structure", "full")
+LEVELS = ("structure", "sampled", "full")
+PARTS = 14
 _REMEMBERED = 400000             # ids; some 50 MB
 _MAX_PROBLEMS = 10000            # a repository that is gone altogether need not be told chunk by chunk
 
@@ -41,8 +43,9 @@ class VerifyResult(NamedTuple):
     images: Tuple[str, ...]              # all that were looked at
     damaged_images: Tuple[str, ...]
     problems: Tuple[Problem, ...]
-    chunks: int                          # that were checked: each distinct one once (in very large repositories some twice)
+    chunks: int                          # that were looked at: each distinct one once (in very large repositories some twice)
     bytes: int                           # of plain data in them
+    read: int                            # how many of them were read and decrypted
     seconds: float
 
 
@@ -55,25 +58,29 @@ class _Item(NamedTuple):
 
 
 def verify(repository: Repository, image_ids_wanted: Optional[Sequence[str]] = None, level: str = "structure", progress=None,
-           workers: int = 0) -> VerifyResult:
-    """Verify all images, or those given. Problems are collected, not raised.
+           workers: int = 0, parts: int = PARTS, part: Optional[int] = None) -> VerifyResult:
+    """Verify all images, or those given. Problems are collected, not raised. `part`: 1 to `parts`; by default another one each day.
 
-    Raises KeyAccessError (level "full" with a key that may not read), RepositoryError (no such image, or the store itself fails),
+    Raises KeyAccessError (a level that reads with a key that may not read), RepositoryError (no such image, or the store itself fails),
     CancelledError.
     """
     started = time.monotonic()
     progress = progress or NoProgress()
     if level not in LEVELS:
         raise RepositoryError(f"{level!r} is no level of verification; there are: {', '.join(LEVELS)}.")
-    if level == "full" and not repository.can_read:
-        raise KeyAccessError("Full verification needs a passphrase or key file; the capture credential can verify the structure.")
+    if level != "structure" and not repository.can_read:
+        raise KeyAccessError("Verification that reads chunks needs a passphrase or key file; the capture credential can verify the structure.")
+    part = int(time.time() // 86400) % parts + 1 if part is None else part
+    if not 1 <= part <= parts:
+        raise RepositoryError(f"There is no part {part} of {parts}.")
     ids = tuple(image_ids(repository) if image_ids_wanted is None else image_ids_wanted)
-    work = _Verify(repository, level, progress)
-    progress.phase("verify", sum(info.size for info in work.read_all(ids)))
+    work = _Verify(repository, {"structure": (0, 0), "sampled": (part, parts), "full": (1, 1)}[level], progress)
+    progress.phase("verify", sum(info.size for info in work.read_all(ids, image_ids_wanted is not None)))
     run(work.items(ids), work.make_worker, worker_count(workers, repository.chunk_size, repository.store.parallel), progress.cancelled)
     work.locate(ids)
+    work.leave_out_pruned()
     return VerifyResult(level, ids, tuple(sorted({problem.image for problem in work.problems})), tuple(sorted(work.problems)),
-                        work.chunks, work.bytes, round(time.monotonic() - started, 3))
+                        work.chunks, work.bytes, work.read, round(time.monotonic() - started, 3))
 
 
 class _Verify:
@@ -83,9 +90,10 @@ class _Verify:
     all places that need them. What is remembered of good ones is limited, so memory is bounded whatever the size of the repository.
     """
 
-    def __init__(self, repository: Repository, level: str, progress):
+    def __init__(self, repository: Repository, part: Tuple[int, int], progress):
+        """`part`: (number, parts) of the chunks that are read; (1, 1) is all, (0, 0) is none."""
         self._repository = repository
-        self._level = level
+        self._part = part
         self._progress = progress
         self._pages = PageStore(repository)
         self._lock = threading.Lock()
@@ -96,17 +104,21 @@ class _Verify:
         self.problems = []
         self.chunks = 0
         self.bytes = 0
+        self.read = 0
 
     # -- first pass ---------------------------------------------------------------------------------------------------------
 
-    def read_all(self, ids: Sequence[str]) -> Iterator[ImageInfo]:
-        """Read every manifest; those that cannot be read are problems."""
+    def read_all(self, ids: Sequence[str], named: bool) -> Iterator[ImageInfo]:
+        """Read every manifest; those that cannot be read are problems. One that is gone is none, unless it was asked for by name."""
         for image_id in ids:
             try:
                 yield read_manifest(self._repository, image_id).info
             except DamagedObjectError as error:
                 self._unreadable.add(image_id)
                 self.problems.append(Problem(image_id, image_id.rpartition("/")[0], "", -1, object_name(image_id), str(error)))
+            except RepositoryError:
+                if named or self._repository.store.size(object_name(image_id)) is not None:
+                    raise
 
     def items(self, ids: Sequence[str]) -> Iterator[_Item]:
         for place, page_id, count, chunk_size, size in self._page_places(ids):
@@ -129,8 +141,10 @@ class _Verify:
         def work(item: _Item) -> None:
             try:
                 self._check_key(reader.check(item.location, item.length))
-                if self._level == "full":
+                if self._is_to_be_read(item.chunk_id):
                     reader.read(item.location, item.chunk_id, item.length)
+                    with self._lock:
+                        self.read += 1
             except DamagedObjectError as error:
                 self._note(item.chunk_id, item.location.name, str(error))
             with self._lock:
@@ -140,10 +154,15 @@ class _Verify:
 
         return work
 
+    def _is_to_be_read(self, chunk_id: bytes) -> bool:
+        """Ids are spread evenly, so equal ranges of them are equal parts."""
+        number, parts = self._part
+        return parts and int.from_bytes(chunk_id[:8], "big") * parts >> 64 == number - 1
+
     def _page_places(self, ids: Sequence[str]):
         """(place, page id, entries, chunk size, disk size) of every page of every readable image."""
         for image_id in ids:
-            if image_id not in self._unreadable:
+            if image_id not in self._unreadable and self._repository.store.size(object_name(image_id)) is not None:
                 manifest = read_manifest(self._repository, image_id)
                 for disk in manifest.disks:
                     for place, page_id, count in disk_pages(manifest, disk):
@@ -189,6 +208,11 @@ class _Verify:
             for entry in range(page.count):
                 if page.state(entry) == STORED and page.chunk_id(entry) in self._bad:
                     self._add_problem(place._replace(offset=place.offset + entry * chunk_size), *self._bad[page.chunk_id(entry)])
+
+    def leave_out_pruned(self) -> None:
+        """What an image lacks that was removed meanwhile is no problem."""
+        gone = {image for image in {problem.image for problem in self.problems} if self._repository.store.size(object_name(image)) is None}
+        self.problems = [problem for problem in self.problems if problem.image not in gone]
 
     def _add_problem(self, place: Place, name: str, message: str) -> None:
         if len(self.problems) < _MAX_PROBLEMS:

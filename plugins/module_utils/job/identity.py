@@ -51,7 +51,7 @@ def job_id(spec):
         identity["exclude"] = sorted(spec["exclude"])
     if spec["kind"] == "verify":
         identity["images"] = sorted(spec.get("images") or ())
-        identity["level"] = spec.get("level") or ""
+        identity["level"] = [spec.get("level") or "", spec.get("parts") or 0, spec.get("part") or 0]
     if spec["kind"] == "prune":
         identity["what"] = [sorted(spec.get("images") or ()), sorted((spec.get("keep") or {}).items()), sorted(spec.get("protect") or ())]
     if spec["kind"] == "replicate":

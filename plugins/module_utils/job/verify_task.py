@@ -6,7 +6,7 @@
 
 from ..errors import RepositoryError
 from ..image.manifest import image_ids
-from ..image.verify import verify
+from ..image.verify import PARTS, verify
 from .opening import opened
 from .plain import plain
 
@@ -25,7 +25,8 @@ def run_verify(spec, progress):
             wanted = list(image_ids(repository, spec["machine"]))
             if not wanted:
                 raise RepositoryError("Machine {0} has no image in the repository at {1}.".format(spec["machine"], repository.store.label))
-        result = verify(repository, wanted, spec.get("level") or "structure", progress, spec.get("workers") or 0)
+        result = verify(repository, wanted, spec.get("level") or "structure", progress, spec.get("workers") or 0,
+                        spec.get("parts") or PARTS, spec.get("part"))
     answer = {"changed": False, "verified": dict(plain(result), problems=plain(result.problems[:SHOWN_PROBLEMS]),
                                                  problem_count=len(result.problems))}
     if result.problems:
