@@ -79,3 +79,8 @@ def test_a_bomb_takes_no_memory(codec):
 def test_json_that_is_made_to_hurt(text):
     for name in ("root", "slot", "image_manifest"):
         fuzz_targets.TARGETS[name](text)
+
+
+def test_names_that_are_no_text():
+    for name in (b"\xa3/20261122T010203Z-00000001", b"%ED%B0%80/20261122T010203Z-00000001", b"%FF/20261122T010203Z-00000001", b"/x"):
+        fuzz_targets.image_name(name)
