@@ -9,7 +9,6 @@ touching data. A slot of an unknown type, or of another repository (left by an i
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import os

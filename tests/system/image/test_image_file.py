@@ -30,7 +30,7 @@ KILLS = 15
 
 
 def spec_of(kind, place, path, **more):
-    return dict({"kind": kind, "repository": {"path": place.path}, "key_file": place.key_file, "machine": "shop", "path": str(path)}, **more)
+    return dict(more, kind=kind, repository={"path": place.path}, key_file=place.key_file, machine="shop", path=str(path))
 
 
 def run(kind, place, path, **more):
@@ -157,6 +157,6 @@ def test_the_stand_alone_reader(place, disk, tmp_path):
         assert image.startswith("shop/")
         read("restore", source, image, str(tmp_path / "by-reader"))
         assert (tmp_path / "by-reader" / "sda.raw").read_bytes() == disk.read_bytes()
-    wrong = subprocess.run([sys.executable, READER, "list", place.path, "--key-file", READER], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, universal_newlines=True)
+    wrong = subprocess.run([sys.executable, READER, "list", place.path, "--key-file", READER],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     assert wrong.returncode == 1 and wrong.stderr.startswith("zia_reader: no key slot opens with this key")
