@@ -14,8 +14,8 @@ author:
 description:
   - Takes the image in a ZIA file into the repository that it was exported from, or into an empty place, which becomes that repository, with
     the same keys. A file of another repository is refused.
-  - Every object is checked before it gets its name in the repository, and only what is missing there is stored. The image exists when all that
-    it needs is there.
+  - Every object is checked before it gets its name in the repository, and only what is missing there is stored. The image exists
+    when all that it needs is there.
   - An image that the repository has already is left as it is.
 extends_documentation_fragment:
   - agnostic.recovery.attributes

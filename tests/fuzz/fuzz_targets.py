@@ -229,12 +229,13 @@ def seeds(target):
 def _disks():
     """Small file systems, as far as this machine can make them."""
     found = []
-    for command, size in ((["mkfs.ext2", "-q", "-F", "-b", "1024", "-N", "16"], 60), (["mkfs.ext4", "-q", "-F", "-b", "1024", "-N", "16", "-J", "size=1"], 2000),
-                          (["mkfs.vfat"], 64), (["mkswap"], 40)):
+    for command, size in ((["mkfs.ext2", "-q", "-F", "-b", "1024", "-N", "16"], 60), (["mkfs.ext4", "-q", "-F",
+                          "-b", "1024", "-N", "16", "-J", "size=1"], 2000), (["mkfs.vfat"], 64), (["mkswap"], 40)):
         with tempfile.NamedTemporaryFile() as file:
             file.truncate(size << 10)
             try:
-                subprocess.run(command + [file.name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+                subprocess.run(command + [file.name], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
             except (OSError, subprocess.CalledProcessError):
                 continue
             found.append(file.read())
@@ -253,14 +254,25 @@ def _read(*path):
 
 
 def _objects(folder):
-    return sorted(os.path.relpath(os.path.join(at, name), _GOLDEN) for at, _folders, names in os.walk(os.path.join(_GOLDEN, "plain", folder))
-                  for name in names)
+    return sorted(os.path.relpath(os.path.join(at, name), _GOLDEN)
+                  for at, _folders, names in os.walk(os.path.join(_GOLDEN, "plain", folder)) for name in names)
 
 
-_SEEDS = {"root": [("plain", "repository.json"), ("encrypted", "repository.json")], "container": [("plain.zia",)],
-          "slot": [("encrypted", "keys", "slots", name) for name in sorted(os.listdir(os.path.join(_GOLDEN, "encrypted", "keys", "slots")))],
-          "data_key": [("encrypted", "keys", "data", name) for name in sorted(os.listdir(os.path.join(_GOLDEN, "encrypted", "keys", "data")))[:1]],
-          "envelope": [(name,) for name in _objects("chunks")[:3]]}
+_SEEDS = {
+    "root": [
+        ("plain", "repository.json"), ("encrypted", "repository.json")], "container": [
+            ("plain.zia",)], "slot": [
+                ("encrypted", "keys", "slots", name) for name in sorted(
+                    os.listdir(
+                        os.path.join(
+                            _GOLDEN, "encrypted", "keys", "slots")))], "data_key": [
+                                ("encrypted", "keys", "data", name) for name in sorted(
+                                    os.listdir(
+                                        os.path.join(
+                                            _GOLDEN, "encrypted", "keys", "data")))[
+                                                :1]], "envelope": [
+                                                    (name,) for name in _objects("chunks")[
+                                                        :3]]}
 
 _MANIFEST = {
     "format_version": 1, "id": IMAGE, "machine": "m", "created": "", "consistency": "offline", "parent": "", "size": 5000, "used": 0,

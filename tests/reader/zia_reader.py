@@ -96,7 +96,7 @@ class File(object):
             objects += 1
         need(self.file.read() == bytes(2 * self.BLOCK), "the ZIA file does not end after its end mark")
         mark = {"kind": "agnostic.recovery image file", "objects": objects, "sha256": so_far}
-        need(self.read("end.json", MOST_ROOT) == canonical(mark) + b"\n", "the ZIA file is damaged: its SHA-256 is not that of its end mark")
+        need(self.read("end.json", MOST_ROOT) == canonical(mark) + b"\n", "the ZIA file is damaged: SHA-256 and end mark do not agree")
 
     def _take(self, length):
         data = self.file.read(length)
@@ -370,7 +370,8 @@ class Repository(object):
         need(len(plain) >= 8, "%s is too short" % name)
         version, zero, packs, _generation, entries = struct.unpack(">BBHHH", plain[:8])
         need(version == 1, "%s has page version %d" % (name, version))
-        need(zero == 0 and packs <= 4096 and entries == count and len(plain) == 8 + 32 * packs + 52 * entries, "%s has a wrong length" % name)
+        need(zero == 0 and packs <= 4096 and entries == count and len(plain)
+             == 8 + 32 * packs + 52 * entries, "%s has a wrong length" % name)
         table = [plain[8 + 32 * number:40 + 32 * number] for number in range(packs)]
         for fields in ENTRY.iter_unpack(plain[8 + 32 * packs:]):
             state, kind, zero, number, offset, length, chunk_id = fields

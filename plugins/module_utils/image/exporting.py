@@ -143,10 +143,11 @@ def _new_file(path: str, overwrite: bool):
         fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise TargetError(f"The file {partial} cannot be made: {error.strerror}.") from error
-    with os.fdopen(fd, "wb") as file:
-        if not take_lock(fd):
-            raise TargetError(f"Another export is writing {partial}.")
-        try:
+    if not take_lock(fd):
+        os.close(fd)
+        raise TargetError(f"Another export is writing {partial}.")
+    try:
+        with os.fdopen(fd, "wb") as file:        # closing it writes too, so it may fail as writing may
             os.ftruncate(fd, 0)
             yield file
             file.flush()
@@ -156,16 +157,16 @@ def _new_file(path: str, overwrite: bool):
             else:
                 rename_new(partial, path)
             _sync_folder(os.path.dirname(path))
-        except FileExistsError:
-            os.unlink(partial)
-            raise TargetError(f"The file {path} exists already. Remove it, or allow it to be replaced.")
-        except OSError as error:
-            _remove(partial)
-            advice = " Make room there and export again." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-            raise TargetError(f"The file {partial} cannot be written: {error.strerror}.{advice}") from error
-        except BaseException:
-            _remove(partial)
-            raise
+    except FileExistsError:
+        _remove(partial)
+        raise TargetError(f"The file {path} exists already. Remove it, or allow it to be replaced.")
+    except OSError as error:
+        _remove(partial)
+        advice = " Make room there and export again." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise TargetError(f"The file {partial} cannot be written: {error.strerror}.{advice}") from error
+    except BaseException:
+        _remove(partial)
+        raise
 
 
 def _sync_folder(path: str) -> None:

@@ -62,7 +62,7 @@ def import_image(store: ObjectStore, is_repository: bool, key: Key, file: Binary
     head, objects = _read_head(objects, label)
     inside = open_repository(head, key)
     if not inside.can_read:
-        raise KeyAccessError("The capture credential cannot read data, so nothing could be checked: importing needs a passphrase or key file.")
+        raise KeyAccessError("The capture credential cannot read data: importing needs a passphrase or key file.")
     if is_repository:
         there = read_info(store)
         if there.id != inside.info.id:

@@ -121,7 +121,8 @@ def object_name(image_id: str) -> str:
 
 
 def _folder(machine: str) -> str:
-    if not machine or len(machine.encode("utf-8")) > 80 or any(ord(char) < 32 for char in machine):
+    # Lone surrogates stand for what is no UTF-8, in the name of a file that is not ours.
+    if not machine or any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in machine) or len(machine.encode("utf-8")) > 80:
         raise RepositoryError(f"{machine!r} cannot be a machine's name: 1 to 80 bytes without control characters.")
     quoted = quote(machine, safe="~")       # before Python 3.7 the tilde was not among what is always safe
     return PREFIX + (f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted) + "/"

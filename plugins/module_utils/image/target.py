@@ -174,7 +174,7 @@ class DeviceTarget:
 
 
 def take_lock(fd: int) -> bool:
-    """Lock an open file for this process. False: somebody else holds the lock. A file system without locks (NFS without a lock service) has to do without."""
+    """Lock an open file. False: somebody else holds the lock. A file system without locks (NFS without a lock service) does without."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

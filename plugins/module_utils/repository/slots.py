@@ -9,7 +9,6 @@ repository (left by an interrupted init), is passed over. Which slots there ough
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import os

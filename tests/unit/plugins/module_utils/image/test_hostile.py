@@ -75,7 +75,19 @@ def test_a_bomb_takes_no_memory(codec):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("text", [b"[" * 100000, b'{"a":' * 100000, b'{"format_version":' + b"9" * 100000 + b"}", b'{"format_version":1e999}', b"NaN", b"{}", b"1"])
+@pytest.mark.parametrize("text",
+    [b"[" * 100000,
+    b'{"a":' * 100000,
+    b'{"format_version":' + b"9" * 100000 + b"}",
+    b'{"format_version":1e999}',
+    b"NaN",
+    b"{}",
+     b"1"])
 def test_json_that_is_made_to_hurt(text):
     for name in ("root", "slot", "image_manifest"):
         fuzz_targets.TARGETS[name](text)
+
+
+def test_names_that_are_no_text():
+    for name in (b"\xa3/20261122T010203Z-00000001", b"%ED%B0%80/20261122T010203Z-00000001", b"%FF/20261122T010203Z-00000001", b"/x"):
+        fuzz_targets.image_name(name)
