@@ -52,9 +52,9 @@ options:
     description:
       - V(auto) captures disks of which something is mounted read-write as V(freeze) does, others as V(offline) does.
       - V(offline) refuses a disk of which something is mounted read-write on the host.
-      - V(freeze) copies the disks while they are in use, again and again what changed, and at last freezes all file systems on them together
-        for as long as it takes to read the rest. The image is marked as consistent in C(filesystem). Needs root. Without a mounted file
-        system it is the same as V(offline). The repository must not lie on a file system that is frozen.
+      - V(freeze) copies the disks while they are in use, again and again what changed, and at last freezes all file systems on them
+        together for as long as it takes to read the rest. The image is marked as consistent in C(filesystem). Needs root. Without a
+        mounted file system it is the same as V(offline). The repository must not lie on a file system that is frozen.
       - V(frozen) says that whoever calls has frozen the mounted file systems and keeps them so until the task ends; the image is marked
         as consistent in C(filesystem).
       - V(crash) is as V(freeze), and goes on where a file system cannot be frozen. That file system may then be torn, and the image is

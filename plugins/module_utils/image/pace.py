@@ -18,6 +18,7 @@ class Pace:
 
     def __init__(self, rate: float, cancelled: Callable[[], bool] = lambda: False, clock: Callable[[], float] = time.monotonic,
                  sleep: Callable[[float], None] = time.sleep):
+        self.limited = bool(rate)
         self._rate = rate
         self._cancelled = cancelled
         self._clock = clock

@@ -85,8 +85,7 @@ def _capture_running(spec, progress, repository, sources, filesystems):
             return {"changed": True, "image": None, "disks": report, "warnings": warnings}
         capture = LiveCapture(
             lambda shown: ImageWriter(repository, spec["machine"], shown, spec.get("workers") or 0), disks, filesystems, progress,
-            limit=limit, limits=_limits(spec, progress),
-            held_back=bool(spec.get("read_limit") or spec.get("bandwidth_limit")), applications=hooks,
+            limit=limit, limits=_limits(spec, progress), applications=hooks,
             crash=spec.get("consistency") == "crash")
         captured = capture.run(_machine_data(spec, inspect_running_machine(spec["machine"], models, filesystems)))
         report = [_describe(*each) for each in zip(disks, models, captured.looks)]

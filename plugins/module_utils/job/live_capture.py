@@ -27,7 +27,7 @@ from ..source.watch import now
 from .plain import plain
 
 FREEZE_LIMIT = 10.0              # seconds
-MAX_PASSES = 6                   # while everything runs
+MAX_PASSES = 6                   # after the first, while everything runs
 _SHARE = 0.6                     # of the limit that the last pass may be expected to take
 _SHRINKS = 0.8                   # a pass that leaves more of what the one before left does not help
 _SLOW = 100 << 20                # bytes a second: what the last pass is taken to do where the others were held back
@@ -51,25 +51,23 @@ def refuse_own_repository(location: dict, filesystems: Sequence[HostFilesystem])
     needed = depends_on(location["path"])
     for item in filesystems:
         if item.writable and (item.mount_device in needed or item.device in needed):
-            raise RepositoryError(f"The repository at {location['path']} lies on the file system mounted at {item.path}, which is frozen while it "
-                                  "is captured. Keep the repository on another disk, or in an object store.")
+            raise RepositoryError(f"The repository at {location['path']} lies on the file system mounted at {item.path}, which is frozen while "
+                                  "it is captured. Keep the repository on another disk, or in an object store.")
 
 
 class LiveCapture:
     """One capture of disks in use. `disks` are `LiveDisk`s; all file systems that are mounted from them take part."""
 
     def __init__(self, writer_of, disks: Sequence[LiveDisk], filesystems: Sequence[HostFilesystem], progress, limit: float = FREEZE_LIMIT,
-                 limits: Limits = NO_LIMITS, held_back: bool = False, crash: bool = False, snapshots=NO_SNAPSHOTS,
-                 applications=NO_APPLICATIONS):
-        """`writer_of(progress)` makes the ImageWriter. `held_back`: `limits` sets some; none holds in the last pass. `crash`: what cannot be
-        frozen may run on.
+                 limits: Limits = NO_LIMITS, crash: bool = False, snapshots=NO_SNAPSHOTS, applications=NO_APPLICATIONS):
+        """`writer_of(progress)` makes the ImageWriter. `limits` hold back all passes but the last. `crash`: what cannot be frozen may
+        run on. `snapshots` and `applications`: see source/consistency.py.
         """
         self._disks = disks
         self._filesystems = filesystems
         self._writable = [item for item in filesystems if item.writable]
         self._limit = limit
         self._limits = limits
-        self._held_back = held_back
         self._crash = crash
         self._snapshots = snapshots
         self._applications = applications
@@ -108,7 +106,7 @@ class LiveCapture:
         with self._timed(sum(look.ranges.total for look in looks)):
             self._writer.first_pass([_capture_disk(*each) for each in zip(self._disks, looks)], self._limits)
         before = None
-        for number in range(MAX_PASSES):
+        for number in range(MAX_PASSES + 1):
             self._stop_briefly()         # so that what was written until now shows on the disks
             looked = time.monotonic()
             looks = self._look(frozen=False)
@@ -117,7 +115,7 @@ class LiveCapture:
             expected = time.monotonic() - looked + left / self._rate()
             if expected < self._limit * _SHARE / (4 if number == 0 else 1):
                 return                   # one pass more shortens the freeze, unless it is short already
-            if before is not None and left > before * _SHRINKS:
+            if number == MAX_PASSES or (before is not None and left > before * _SHRINKS):
                 if expected < self._limit * _SHARE:
                     return
                 raise SourceError(self._too_much(looks, left, expected))
@@ -125,7 +123,6 @@ class LiveCapture:
             self._mark()
             with self._timed(left):
                 self._writer.next_pass(states, self._limits)
-        raise SourceError(self._too_much(looks, left, expected))
 
     def _look(self, frozen: bool) -> List[Look]:
         return [disk.look(frozen, self._freezer.unable) for disk in self._disks]
@@ -149,8 +146,8 @@ class LiveCapture:
     def _refuse_unable(self) -> None:
         for item in self._writable:
             if item.path in self._freezer.unable and item.kind not in _MAY_RUN_ON and not self._crash:
-                raise SourceError(f"The file system at {item.path} ({item.kind}) cannot be frozen. Unmount it, capture a snapshot of it, or ask for "
-                                  "a capture of consistency \"crash\", in which it may be torn.")
+                raise SourceError(f"The file system at {item.path} ({item.kind}) cannot be frozen. Unmount it, capture a snapshot of it, "
+                                  "or ask for a capture of consistency \"crash\", in which it may be torn.")
 
     @contextmanager
     def _timed(self, count: int):
@@ -162,7 +159,7 @@ class LiveCapture:
         """Bytes a second that the last pass should do."""
         count, seconds = sum(item["bytes"] for item in self._passes), sum(item["seconds"] for item in self._passes)
         rate = count / seconds if seconds else 0
-        return max(rate, _SLOW) if self._held_back or count < _SLOW else rate
+        return max(rate, _SLOW) if any(pace.limited for pace in self._limits) or count < _SLOW else rate
 
     def _too_much(self, looks: Sequence[Look], left: int, expected: float) -> str:
         worst, most = "", -1
@@ -172,9 +169,10 @@ class LiveCapture:
                 worst, most = item.path, count
         seconds = max(time.monotonic() - self._marked, 0.1)
         notes = "".join(" ({0})".format(note) for disk in self._disks for note in disk.notes()[:1])
-        return (f"The file systems would stand still for about {expected:.0f} s, longer than freeze_limit, {self._limit:g} s: {_mib(left)} would have "
-                f"to be read in that time, most of it from the file system at {worst}, of which {_mib(most)} changed within {seconds:.0f} s, "
-                f"{_mib(most / seconds)}/s{notes}. Capture it from an LVM snapshot, stop what writes to it, or raise freeze_limit.")
+        return (f"The file systems would stand still for about {expected:.0f} s, too long for freeze_limit, {self._limit:g} s: {_mib(left)} "
+                f"would have to be read in that time, most of it from the file system at {worst}, of which {_mib(most)} changed within "
+                f"{seconds:.0f} s, {_mib(most / seconds)}/s{notes}. Capture it from an LVM snapshot, stop what writes to it, or raise "
+                "freeze_limit.")
 
     # -- the last pass --------------------------------------------------------------------------------------------------------
 
@@ -196,7 +194,8 @@ class LiveCapture:
             reason = self._freezer.failure()
             if not reason:
                 raise
-            raise SourceError(f"{reason} There is no image. Raise freeze_limit, stop what writes much, or see why the repository is slow.") from error
+            raise SourceError(
+                f"{reason} There is no image. Raise freeze_limit, stop what writes much, or see why the repository is slow.") from error
         self._frozen_seconds = {item.path: item.seconds for item in done}
         return looks, layers
 

@@ -82,7 +82,10 @@ class JobProgress:
 
     @contextmanager
     def quiet(self):
-        """While the context lasts nothing is written: the state file may lie on a file system that is frozen. Waits for a write on its way."""
+        """While the context lasts nothing is written: the state file may lie on a file system that is frozen.
+
+        Waits for a write that is on its way.
+        """
         with self._writing:
             yield
 

@@ -4,9 +4,9 @@
 
 """Reading a block device past the page cache of its node.
 
-A mounted file system writes past that cache (xfs all, ext4 its file data; on a partition all of them past the cache of the whole disk), so what is
-cached may be older than the disk. Dropping the cache (BLKFLSBUF) leaves behind pages that anybody else holds in that moment; O_DIRECT
-does not look at it.
+A mounted file system writes past that cache (xfs all, ext4 its file data; on a partition all of them past the cache of the whole disk), so
+what is cached may be older than the disk. Dropping the cache (BLKFLSBUF) leaves behind pages that anybody else holds in that moment;
+O_DIRECT does not look at it.
 """
 
 import ctypes

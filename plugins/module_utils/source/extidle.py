@@ -4,8 +4,8 @@
 
 """What ext2, ext3 and ext4 keep for themselves although nothing is in it: an empty journal, and inode tables that were never used.
 
-A frozen file system has written its journal to the end. Journals are large (1 GiB from 128 GiB on) and change all the time, so a capture under a
-freeze is much shorter without them. A journal whose superblock calls it empty is never read; a new one is all zeros.
+A frozen file system has written its journal to the end. Journals are large (1 GiB from 128 GiB on) and change all the time, so a capture
+under a freeze is much shorter without them. A journal whose superblock calls it empty is never read; a new one is all zeros.
 Unused parts of inode tables are zero once their group's descriptor says so, and restore as the same zeros.
 """
 

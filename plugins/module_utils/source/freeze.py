@@ -4,9 +4,9 @@
 
 """Freezing mounted file systems, so that they can never stay frozen.
 
-FIFREEZE (linux/fs.h, ioctl_fsfreeze(2)) writes all that is dirty back and lets every later write wait. Whoever freezes the root file system and is
-then killed leaves a machine that only a reset helps. So a second process, forked beforehand, holds the mount points open and thaws them
-at the deadline, or when this process is gone. It has all that it needs in locked memory, and opens, imports and writes nothing.
+FIFREEZE (linux/fs.h) writes all that is dirty back and lets every later write wait. Whoever freezes the root file system and is then killed
+leaves a machine that only a reset helps. So a second process, forked beforehand, holds the mount points open and thaws them at the
+deadline, or when this process is gone. It has all that it needs in locked memory, and opens, imports and writes nothing.
 """
 
 import contextlib
@@ -44,8 +44,8 @@ class Frozen(NamedTuple):
 class Freezer:
     """Freezes the file systems mounted at `paths`, in this order, for at most `limit` seconds at a time.
 
-    A context; its watchdog lives as long. `unable` names the mount points whose file systems cannot be frozen, known after the first freeze:
-    they are only synced. Nothing may write to these file systems between `freeze` and `thaw`, not even a log.
+    A context; its watchdog lives as long. `unable` names the mount points whose file systems cannot be frozen, known after the first
+    freeze: they are only synced. Nothing may write to these file systems between `freeze` and `thaw`, not even a log.
     """
 
     def __init__(self, paths: Sequence[str], limit: float):
@@ -125,7 +125,8 @@ class Freezer:
                     why = "It is frozen already, by somebody else" if error.errno == errno.EBUSY else error.strerror
                     raise SourceError(f"The file system at {path} cannot be frozen: {why}.") from error
                 self.unable.append(path)
-                flush(path)
+        for path in self.unable:
+            flush(path)
 
     def _thaw(self) -> List[Frozen]:
         """Thaw what is frozen, in the reverse order. What was thawed before by somebody else is a failure."""
@@ -176,7 +177,8 @@ class Freezer:
             # Nothing of the caller's code may run here, whatever happens.
             try:
                 _become_watchdog(keep=[orders, reports] + list(self._open.values()))
-                _watch(orders, reports, list(self._open.values()), self._limit, time.monotonic, select.select, fcntl.ioctl, os.read, os.write)
+                _watch(orders, reports, list(self._open.values()), self._limit,
+                       time.monotonic, select.select, fcntl.ioctl, os.read, os.write)
             finally:
                 os._exit(0)
         os.close(orders)

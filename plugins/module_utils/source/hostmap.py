@@ -40,11 +40,11 @@ NOWHERE = Place((), False)
 
 class HostFilesystem(NamedTuple):
     """A mounted file system of this host that lies on captured disks."""
-    path: str                    # a mount point by which it is reached
+    path: str                    # a mount point; a directory by which it is reached, if it is writable
     kind: str                    # as the kernel calls it: ext4 xfs vfat btrfs
     device: str                  # its block device, "major:minor"
     mount_device: str            # as mountinfo and stat(2) name the mount; differs from `device` for btrfs
-    writable: bool
+    writable: bool               # the file system itself, whatever its mounts allow
     options: Tuple[str, ...]     # of the file system
     place: Place
 
@@ -107,7 +107,7 @@ def _part_of(whole: Place, offset: int, size: int) -> Place:
 def filesystems_on(disks: Sequence[CapturedDisk]) -> Tuple[HostFilesystem, ...]:
     """The mounted file systems that lie on the disks, the deepest mount points first: the order in which they may be frozen.
 
-    SourceError where one is mounted but cannot be reached by any of its mount points.
+    SourceError where a writable one cannot be reached by any of its mount points.
     """
     devices = DeviceMap(disks)
     by_device = {}               # type: Dict[str, List[MountEntry]]
@@ -118,8 +118,9 @@ def filesystems_on(disks: Sequence[CapturedDisk]) -> Tuple[HostFilesystem, ...]:
         device = _block_device(entries[0])
         place = devices.place(device) if device else NOWHERE
         if place.areas:
-            found.append(HostFilesystem(_reachable(entries), entries[0].type, device, mount_device, any(entry.writable for entry in entries),
-                                        entries[0].super_options, place))
+            writable = "rw" in entries[0].super_options
+            path = _reachable(entries) if writable else entries[0].path
+            found.append(HostFilesystem(path, entries[0].type, device, mount_device, writable, entries[0].super_options, place))
     return tuple(sorted(found, key=lambda item: (-_depth(item.path), item.path)))
 
 
@@ -206,6 +207,19 @@ def swap_files() -> Dict[str, Set[int]]:
             except OSError:
                 continue         # removed while in use: its blocks belong to no file that could be told from others
             found.setdefault(device_number(status.st_dev), set()).add(status.st_ino)
+    return found
+
+
+def served_over_nfs() -> Set[str]:
+    """Devices, as stat(2) names them, of file systems that NFS clients use: they may write without a change of the inode (delegations)."""
+    found = set()                # type: Set[str]
+    for line in _read("/proc/fs/nfsd/exports").splitlines():
+        path = unescape(line.split("\t")[0])
+        if path.startswith("/"):
+            try:
+                found.add(device_number(os.stat(path).st_dev))
+            except OSError:
+                continue
     return found
 
 

@@ -11,7 +11,7 @@ from ..machine.disk import read_disk
 from ..machine.model import Disk
 from .consistency import Area
 from .disk import DiskSource
-from .hostmap import CapturedDisk, HostFilesystem, partition_device, swap_files
+from .hostmap import CapturedDisk, HostFilesystem, partition_device, served_over_nfs, swap_files
 from .livemap import MountedPart, frozen_map, running_map
 from .ranges import Ranges
 from .usedmap import PartMap
@@ -85,7 +85,8 @@ class LiveDisk:
         """(number, start, size) of each partition, or of the whole disk."""
         if self.model.table == "none":
             return [(0, 0, self.size)]
-        return [(part.number, part.start, min(part.size, self.size - part.start)) for part in self.model.partitions if part.start < self.size]
+        return [(part.number, part.start, min(part.size, self.size - part.start))
+                for part in self.model.partitions if part.start < self.size]
 
     def _mounted_parts(self):
         for number, start, size in self._parts():
@@ -127,7 +128,13 @@ def _file_watch(filesystem: HostFilesystem, read_at, reader) -> FileWatch:
     def read_part(offset: int, length: int) -> bytes:
         return read_at(area.start + offset, max(0, min(length, area.size - offset)))
 
-    return FileWatch(area, read_part, reader, lambda: frozenset(swap_files().get(filesystem.mount_device, ())))
+    def skip() -> frozenset:
+        return frozenset(swap_files().get(filesystem.mount_device, ()))
+
+    def unsure() -> str:
+        return "NFS clients use it" if filesystem.mount_device in served_over_nfs() else ""
+
+    return FileWatch(area, read_part, reader, skip, unsure)
 
 
 def _geometry(disk: Disk):

@@ -4,8 +4,8 @@
 
 """Maps of used bytes of disks from which file systems are mounted.
 
-While these are frozen their maps are exact. While they run a map is only something to begin with: where it differs from the frozen one, the disk
-is read again.
+While these are frozen their maps are exact. While they run a map is only something to begin with: where it differs from the frozen one, the
+disk is read again.
 """
 
 from typing import Callable, Collection, Dict, NamedTuple

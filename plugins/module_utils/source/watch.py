@@ -36,16 +36,26 @@ def now() -> Moment:
     return Moment(time.time(), time.monotonic())
 
 
+def _clock_fault(since: Optional[Moment]) -> str:
+    here = now()
+    lost = (here.steady - since.steady) - (here.wall - since.wall) if since else 0
+    return "the clock was set back" if lost > _CLOCK_STEP else ""
+
+
 class FileWatch:
     """Of a mounted file system whose inodes can be read. `note` says why the last look proved nothing."""
 
-    def __init__(self, area: Area, read_at: ReadAt, reader: Reader, skip: Callable[[], frozenset]):
-        """`read_at` counts from the start of the area. `skip()`: inodes that are written to from below at this time."""
+    def __init__(self, area: Area, read_at: ReadAt, reader: Reader, skip: Callable[[], frozenset], unsure: Callable[[], str]):
+        """`read_at` counts from the start of the area. `skip()`: inodes that are written to from below at this time. `unsure()`: why
+        inodes do not tell of all writes at this time, or "".
+        """
         self.area = area
         self.note = ""
         self._read_at = read_at
         self._reader = reader
         self._skip = skip
+        self._unsure = unsure
+        self._why = ""           # what made it unsure once does so for good
         self._skipped = frozenset()
         self._marked = None      # type: Optional[Moment]
         self._scan = self._next = Scan()
@@ -55,14 +65,10 @@ class FileWatch:
         self._skipped |= self._skip()
         moment = self._marked
         changes = look(self._reader, self._read_at, self.area.size, self._skipped, self._scan, moment.wall if moment else 0)
-        self._next, self.note = changes.scan, changes.note
-        if moment is None:
-            return _NOTHING
-        here = now()
-        if (here.steady - moment.steady) - (here.wall - moment.wall) > _CLOCK_STEP:
-            self.note = "the clock was set back"
-            return _NOTHING
-        return changes.clean.shift(self.area.start)
+        self._next = changes.scan
+        self._why = self._why or self._unsure() or _clock_fault(moment)
+        self.note = self._why or changes.note
+        return _NOTHING if moment is None or self.note else changes.clean.shift(self.area.start)
 
     def mark(self, moment: Moment) -> None:
         self._scan, self._marked = self._next, moment

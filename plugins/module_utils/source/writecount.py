@@ -4,8 +4,7 @@
 
 """Whether a block device was written to between two moments, by the counters that the kernel keeps (Documentation/block/stat.rst).
 
-They count what was completed; what is on its way shows in the number of requests in flight. Both moments must show none, or be followed by a
-sync. Counters that are switched off (queue/iostats) prove nothing.
+They count what was completed; while requests are in flight, and where the counters are switched off (queue/iostats), they prove nothing.
 """
 
 import glob

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -74,13 +75,14 @@ class TestDisk:
         subprocess.run(["sfdisk", "-q", self.path], input="\n".join(table), universal_newlines=True, check=True)
         try:
             for number, part in enumerate(self.parts):
-                device = run("losetup", "--find", "--show", "--offset", str(part.start), "--sizelimit", str(part.size * MIB), self.path).strip()
+                device = run("losetup", "--find", "--show", "--offset", str(part.start), "--sizelimit", str(part.size * MIB),
+                             self.path).strip()
                 self.stack.callback(run, "losetup", "--detach", device)
                 run(*part.mkfs.split(), device)
                 part.folder = os.path.join(folder, f"mnt{number}")
                 os.mkdir(part.folder)
                 run("mount", "-t", part.kind, "-o", part.options, device, part.folder)
-                self.stack.callback(run, "umount", part.folder)
+                self.stack.callback(unmount, part.folder)
                 self._fill(os.path.join(part.folder, "old"))
         except BaseException:
             self.stack.close()
@@ -206,4 +208,13 @@ def mounted(path, kind, folder):
     try:
         yield folder
     finally:
-        run("umount", folder)
+        unmount(folder)
+
+
+def unmount(folder):
+    """A process that was just killed may still hold it for a moment."""
+    for _try in range(300):
+        if "busy" not in run("umount", folder, accept=(0, 32)):
+            break
+        time.sleep(0.1)
+    assert not os.path.ismount(folder)

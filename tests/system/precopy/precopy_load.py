@@ -70,7 +70,7 @@ def old(folder, rng):
     names = sorted(os.path.join(folder, "..", "old", name) for name in os.listdir(os.path.join(folder, "..", "old")))
     kept = []
     while True:
-        time.sleep(rng.random() ** 3 * 0.2)
+        time.sleep(rng.random() ** 3 * 2)
         name = rng.choice(names)
         fd = os.open(name, os.O_RDWR)
         size = os.fstat(fd).st_size
@@ -143,7 +143,8 @@ def records(path):
 
 if __name__ == "__main__":
     try:
-        {"churn": churn, "old": old, "mmap": mapped, "place": in_place, "log": log}[sys.argv[3]](sys.argv[1], random.Random(int(sys.argv[2])))
+        work = {"churn": churn, "old": old, "mmap": mapped, "place": in_place, "log": log}[sys.argv[3]]
+        work(sys.argv[1], random.Random(int(sys.argv[2])))
     except OSError as error:
         if error.errno != 28:            # a full file system ends the load, and nothing else does
             raise

@@ -81,7 +81,8 @@ def _files_of_group(read_at: ReadAt, superblock: Superblock, layout: _Layout, gr
                 number = group << inode_bits | first + index
                 if number in layout.own or number in skip:
                     continue
-                file = _file(read_at, superblock, group, first + index, number, data[index * layout.inode_size:(index + 1) * layout.inode_size])
+                start = index * layout.inode_size
+                file = _file(read_at, superblock, group, first + index, number, data[start:start + layout.inode_size])
                 if file is not None:
                     yield file
 

@@ -71,3 +71,17 @@ def test_cancelled_is_seen_by_all():
     assert not progress.cancelled()
     progress.cancel()
     assert progress.cancelled()
+
+
+def test_nothing_is_written_while_it_has_to_be_quiet():
+    written = []
+    progress = JobProgress(written.append)
+    progress.start()
+    with progress.quiet():
+        count = len(written)
+        progress.phase("capture", 100)
+        time.sleep(1.2)
+        assert len(written) == count
+    time.sleep(0.7)
+    progress.stop()
+    assert written[-1]["phase"] == "capture"
