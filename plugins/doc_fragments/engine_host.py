@@ -23,8 +23,8 @@ options:
     type: path
   wheels:
     description:
-      - A folder on the controller with wheels for the host's Python and platform, of libraries that the host has not got. They are carried to
-        the host, into a folder of their own below O(job_dir), and the engine finds them before those of the host. The
+      - A folder on the controller with wheels for the host's Python and platform, of libraries that the host has not got. They are
+        carried to the host, into a folder of their own below O(job_dir), and the engine finds them before those of the host. The
         host's own Python environment stays as it is.
       - The role P(agnostic.recovery.capture#role) fills such a folder.
     type: path

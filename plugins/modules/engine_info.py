@@ -34,8 +34,8 @@ options:
   needs:
     description:
       - The libraries that are needed, of which RV(missing) tells the ones that are not there.
-      - V(cryptography) for encrypted repositories, V(boto3) for S3, V(openstack) for Swift; V(zstd), the package C(zstandard) or the system's
-        libzstd, for smaller images.
+      - V(cryptography) for encrypted repositories, V(boto3) for S3, V(openstack) for Swift; V(zstd), the package C(zstandard) or the
+        system's libzstd, for smaller images.
     type: list
     elements: str
     choices: [cryptography, zstd, boto3, openstack]

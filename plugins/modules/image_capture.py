@@ -97,8 +97,8 @@ options:
   hooks:
     description:
       - What applications do around the point of consistency, which is the moment at which file systems are frozen or snapshots made.
-      - The first parts run in this order right before it, the second parts in the opposite order right after it, and always, also when something
-        failed or the job was killed. What is held is held for seconds, not while the image is read and sent.
+      - The first parts run in this order right before it, the second parts in the opposite order right after it, and always, also when
+        something failed or the job was killed. What is held is held for seconds, not while the image is read and sent.
       - Only when all of them went well is the image marked as consistent in C(application).
       - For disks that are not in use on the host no hook is run, and a warning says so.
     type: list
@@ -115,8 +115,8 @@ options:
           - V(command) runs O(hooks[].before) and O(hooks[].after).
           - V(postgresql) sees that the server's files survive a power cut (C(fsync)), makes a checkpoint and, if asked to, a restore point.
             Nothing is locked. The restored server recovers as from a power cut, with every transaction that was committed.
-          - V(mysql), for MySQL and MariaDB, holds a global lock in a session that stays open. With MariaDB 10.4 and newer it is C(BACKUP STAGE),
-            under which reads go on; otherwise C(FLUSH TABLES WITH READ LOCK).
+          - V(mysql), for MySQL and MariaDB, holds a global lock in a session that stays open. With MariaDB 10.4 and newer it is
+            C(BACKUP STAGE), under which reads go on; otherwise C(FLUSH TABLES WITH READ LOCK).
         type: str
         choices: [command, postgresql, mysql]
         default: command
@@ -137,7 +137,8 @@ options:
           - Whom to run it as. By default the user of the job; for V(postgresql) it is C(postgres) if the job runs as root.
         type: str
       required:
-        description: Whether the capture fails with the hook. Otherwise the failure is a warning, and the image is not of consistency C(application).
+        description:
+          - Whether the capture fails with the hook. Otherwise the failure is a warning, and the image is not of consistency C(application).
         type: bool
         default: false
       client:

@@ -130,8 +130,8 @@ class EngineHost:
     def prepare(self, engine, job_dir="", python="", hint="", wheels=None):
         """Find a Python, make the job folder, and carry the engine (bytes) to the host unless it is there already.
 
-        `python`: the only one to try; else `hint`, if it exists, is tried before the usual names. `wheels` (bytes, see wheels.py): libraries
-        that the engine is to find before those of the host, which stays as it is. Raises NoAnswer, EngineError.
+        `python`: the only one to try; else `hint`, if it exists, is tried before the usual names. `wheels` (bytes, see wheels.py):
+        libraries that the engine is to find before those of the host, which stays as it is. Raises NoAnswer, EngineError.
         """
         digest = engine_digest(engine)
         candidates = [python] if python else [name for name in (hint,) if name] + list(PYTHONS)

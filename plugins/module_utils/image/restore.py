@@ -50,7 +50,8 @@ def restore_image(repository: Repository, image_id: str, targets: Dict[str, str]
                   overwrite: bool = False, writing: Pace = UNLIMITED) -> RestoreResult:
     """Restore the disks named in `targets` (disk name -> path of a raw file to make, or of a block device).
 
-    `writing` keeps the bytes that come from chunks below a rate. An existing file is refused unless `overwrite` is set; a device that is in use or too small always.
+    `writing` keeps the bytes that come from chunks below a rate.
+    An existing file is refused unless `overwrite` is set; a device that is in use or too small always.
     A file appears under its name only when it is complete and durable; until then, and after a failure, it is `<path>.partial`.
     Raises RepositoryError (DamagedObjectError for stored data that is missing or altered; nothing of that chunk is written),
     KeyAccessError (the key may not read), TargetError, CancelledError.

@@ -72,13 +72,12 @@ class Hooks(Applications):
             return
         reports = self._end()
         if reports is None:                # it was killed: its sessions ended with it, and another one runs the commands
-            begun = [hook for hook, report in zip(self._hooks, self._reports) if report["begun"]]
-            self._process = _start_keeper(begun, False, self._hold)
+            begun = [pair for pair in zip(self._hooks, self._reports) if pair[1]["begun"]]
+            self._process = _start_keeper([hook for hook, _report in begun], False, self._hold)
+            for (_hook, report), ended in zip(begun, self._end() or ()):
+                report["errors"].extend(ended["errors"])
             for report in self._reports:
                 report["errors"].append(_DEATH)
-            for report in self._answer(lambda: False) or ():
-                self._report_of(report["name"])["errors"].extend(report["errors"])
-            self._end()
         else:
             self._reports = reports
         self._process = None
@@ -96,9 +95,6 @@ class Hooks(Applications):
     def warnings(self) -> List[str]:
         """For the operator: what went wrong, with the end of what the commands printed."""
         return [_told(report) + "." for report in self._reports if report["errors"]]
-
-    def _report_of(self, name: str) -> dict:
-        return next(report for report in self._reports if report["name"] == name)
 
     def _answer(self, cancelled: Callable[[], bool]):
         """The next list of reports; None: the keeper is gone. When the job is cancelled, its input is closed, so that it ends."""

@@ -59,7 +59,7 @@ class Play:
     def run_playbook(self, name, *arguments, fails=False):
         """Run a playbook of the collection, the hosts being the machines; returns what was printed."""
         (self.folder / "inventory.json").write_text(json.dumps({"dr_machines": {"hosts": self.hosts}}))
-        result = subprocess.run([self.command, "-i", str(self.folder / "inventory.json"), name] + list(arguments), check=False, timeout=180,
+        result = subprocess.run([self.command, "-i", str(self.folder / "inventory.json"), name] + list(arguments), check=False, timeout=900,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=str(self.folder),
                                 env=self.environment())
         text = result.stdout.decode()

@@ -6,6 +6,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time

@@ -63,8 +63,9 @@ def test_nothing_is_brought_unless_asked_for(play, repository, disk, bare_python
 def manager(folder, name, known):
     """A package manager that knows these packages, and writes down what it installed."""
     path = folder / name
-    path.write_text("#!/bin/sh\nfor last; do :; done\ncase \" update {0} \" in *\" $last \"*) echo $last >> '{1}/installed';; *) exit 1;; esac\n"
-                    .format(" ".join(known), folder))
+    path.write_text("#!/bin/sh\nfor last; do :; done\n"
+                    "case \" update {0} \" in *\" $last \"*) echo $last >> '{1}/installed';; *) exit 1;; esac\n".format(
+                        " ".join(known), folder))
     path.chmod(0o755)
 
 

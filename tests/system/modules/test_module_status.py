@@ -48,6 +48,7 @@ def test_status(play, repository, disk, tmp_path):
     stamp = int(time.mktime(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone)
     assert (tmp_path / "status.prom").read_text() == LINES.format(
         created=stamp, size=image["size"], used=image["used"], stored_new=image["stored_new"])
+    assert "; RPO" not in status(play, dr_rpo="", dr_rpo_fail=False)
     text = status(play, fails=True, dr_rpo_fail=True)
     assert "There is no image of this machine." in text and "failed=1" in text
 

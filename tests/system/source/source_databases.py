@@ -6,10 +6,12 @@
 
 import glob
 import os
+import pathlib
 import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager
 
@@ -18,21 +20,30 @@ import pytest
 SECONDS = 60
 
 
+@contextmanager
+def open_folder():
+    """A folder that other users can reach: those of pytest are closed to them."""
+    path = tempfile.mkdtemp(prefix="agnostic-recovery-servers-")
+    try:
+        os.chmod(path, 0o755)
+        yield pathlib.Path(path)
+    finally:
+        shutil.rmtree(path)
+
+
 def give(folder, user):
-    """A folder that this user owns and can reach; returns the words that run a command as that user, none if we are not root."""
+    """Let this user own a folder; returns the words that run a command as that user, none if we are not root."""
     if os.geteuid() != 0:
         return []
     entry = pwd.getpwnam(user)
-    for place in [folder] + list(folder.parents)[:4]:
-        if os.stat(str(place)).st_mode & 0o555 != 0o555:
-            os.chmod(str(place), 0o755)
+    os.chmod(str(folder), 0o755)
     subprocess.run(["chown", "-R", "{0}:{1}".format(entry.pw_uid, entry.pw_gid), str(folder)], check=True)
     return ["setpriv", "--reuid", user, "--regid", str(entry.pw_gid), "--clear-groups"]
 
 
-def run(*command, **options):
+def run(*command):
     """Run a command to a good end; what it printed."""
-    result = subprocess.run(list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
+    result = subprocess.run(list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert result.returncode == 0, result.stdout.decode("utf-8", "replace")
     return result.stdout.decode("utf-8")
 
@@ -98,7 +109,8 @@ class Mariadb:
                                  "--socket={0}/socket".format(self.folder), "--pid-file={0}/pid".format(self.folder)] + list(settings),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + SECONDS
-        while subprocess.run(self.client + ["-e", "SELECT 1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
+        ask = self.client + ["-e", "SELECT 1"]
+        while subprocess.run(ask, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
             assert self._process.poll() is None and time.monotonic() < deadline, (self.folder / "server.log").read_text()
             time.sleep(0.1)
 

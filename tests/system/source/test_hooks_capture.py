@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from source_databases import Mariadb, Postgresql
+from source_databases import Mariadb, Postgresql, open_folder
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import SourceError
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
@@ -42,10 +42,16 @@ class Mounted:
 
 
 @pytest.fixture
-def disk(tmp_path):
+def folder():
+    with open_folder() as path:
+        yield path
+
+
+@pytest.fixture
+def disk(folder):
     if os.geteuid() != 0:
         pytest.skip("freezing needs root")
-    mounted = Mounted(tmp_path / "disk.raw", tmp_path / "mounted", make=True)
+    mounted = Mounted(folder / "disk.raw", folder / "mounted", make=True)
     yield mounted
     mounted.remove()
 
@@ -107,11 +113,12 @@ def postgresql(folder):
     server.create()
     server.start()
     server.sql("CREATE TABLE orders (id serial, word text)")
-    return server, ("orders",), {"name": "database", "kind": "postgresql", "client": server.client, "user": "root", "restore_point": "drill"}
+    hook = {"name": "database", "kind": "postgresql", "client": server.client, "user": "root", "restore_point": "drill"}
+    return server, ("orders",), hook
 
 
 @pytest.mark.parametrize("kind", [mariadb, postgresql], ids=["mariadb", "postgresql"])
-def test_a_server_under_load(kind, disk, spec, tmp_path):
+def test_a_server_under_load(kind, disk, spec, folder):
     server, tables, hook = kind(disk.place / "server")
     writers = [Writer(server, table) for table in tables]
     for writer in writers:
@@ -128,13 +135,13 @@ def test_a_server_under_load(kind, disk, spec, tmp_path):
         server.stop()
     assert result["image"]["consistency"] == "application", result["warnings"]
     assert [(entry["name"], entry["succeeded"]) for entry in result["hooks"]] == [("database", True)]
-    copy = restored(spec, tmp_path / "restored.raw", tmp_path / "restored")
+    copy = restored(spec, folder / "restored.raw", folder / "restored")
     try:
-        folder = copy.place / "server"
+        place = copy.place / "server"
         for name in ("pid", "socket", "postmaster.pid", "data/postmaster.pid"):
-            if (folder / name).exists():
-                (folder / name).unlink()
-        other = type(server)(folder)
+            if (place / name).exists():
+                (place / name).unlink()
+        other = type(server)(place)
         other.start()
         try:
             for table in tables:

@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from source_databases import Mariadb, Postgresql
+from source_databases import Mariadb, Postgresql, open_folder
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import SourceError
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.hooks import Hooks
@@ -22,15 +22,22 @@ SECONDS = 30
 
 
 
+@pytest.fixture(scope="module")
+def folder():
+    with open_folder() as path:
+        yield path
+
+
 def _server(kind, folder):
+    folder.mkdir()
     server = kind(folder)
     server.create()
     return server
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
-    server = _server(Postgresql, tmp_path_factory.mktemp("pg"))
+def postgresql(folder):
+    server = _server(Postgresql, folder / "pg")
     server.start()
     server.sql("CREATE TABLE orders (id serial, word text)")
     yield server
@@ -38,8 +45,8 @@ def postgresql(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def mariadb(tmp_path_factory):
-    server = _server(Mariadb, tmp_path_factory.mktemp("my"))
+def mariadb(folder):
+    server = _server(Mariadb, folder / "my")
     server.start("--innodb-flush-log-at-trx-commit=0")
     server.sql("CREATE DATABASE shop; CREATE TABLE shop.orders (id int AUTO_INCREMENT PRIMARY KEY, word text) ENGINE=InnoDB; "
                "CREATE TABLE shop.log (id int AUTO_INCREMENT PRIMARY KEY, word text) ENGINE=MyISAM")
@@ -78,11 +85,11 @@ def test_postgresql_checkpoint_and_restore_point(postgresql):
     assert postgresql.sql("SELECT '{0}'::pg_lsn > '{1}'".format(detail["restore_point_lsn"], before)) == "t"
 
 
-def test_postgresql_that_is_not_safe_is_refused(tmp_path):
-    server = _server(Postgresql, tmp_path)
+def test_postgresql_that_is_not_safe_is_refused(folder):
+    server = _server(Postgresql, folder / "unsafe")
     server.start("fsync=off")
     try:
-        with pytest.raises(SourceError, match="fsync=off.*power cut.*Nothing|fsync=off.*nothing was captured"):
+        with pytest.raises(SourceError, match="fsync=off.*nothing was captured"):
             Hooks([postgresql_hook(server, required=True)]).before_freeze()
     finally:
         server.stop()
@@ -193,7 +200,7 @@ def _writes(server, table, acknowledged, stop):
         acknowledged.append("w{0}".format(number))
 
 
-def test_an_instant_under_the_hold_has_every_acknowledged_row(mariadb, tmp_path):
+def test_an_instant_under_the_hold_has_every_acknowledged_row(mariadb, folder):
     """All files as they are at one instant, also those of a table without a log; then another server starts on them."""
     tables = ("shop.orders", "shop.log")
     stop = threading.Event()
@@ -206,7 +213,7 @@ def test_an_instant_under_the_hold_has_every_acknowledged_row(mariadb, tmp_path)
         hooks = Hooks([mysql_hook(mariadb)])
         hooks.before_freeze()
         known = {table: list(rows) for table, rows in acknowledged.items()}
-        copy = tmp_path / "copy"
+        copy = folder / "copy"
         copy.mkdir()
         with mariadb.stopped():
             shutil.copytree(str(mariadb.folder / "data"), str(copy / "data"))

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The process that keeps the hooks of a capture: it runs what comes before, holds sessions open, and runs what comes after, whatever happens.
+"""The process that keeps the hooks of a capture: it runs what comes before, holds sessions open, and runs what comes after.
 
 It is a process of its own, so that an engine that is killed leaves no application stopped or locked. Its standard input is the
-engine's end of a pipe: one line of JSON, {"hooks": [...], "begin": true or false}, starts it; then any further line asks for the end, and so
-does the engine's death, which closes the pipe. Each time it answers with one line of JSON, a list of reports, one a hook.
+engine's end of a pipe: one line of JSON, {"hooks": [...], "begin": bool, "hold": seconds}, starts it; then any further line asks for the end,
+and so does the engine's death, which closes the pipe. Each time it answers with one line of JSON, a list of reports, one a hook.
 """
 
 import json
@@ -63,7 +63,7 @@ def main():
     runner = Runner(lost=_INPUT)
     hooks = [_Kept(options, runner) for options in asked["hooks"]]
     if asked["begin"]:
-        _begin(hooks)
+        _begin(hooks, runner)
         _answer(hooks)
         if _read_line(asked["hold"]) is None:
             for kept in hooks:
@@ -78,11 +78,11 @@ def main():
     _answer(hooks)
 
 
-def _begin(hooks):
-    """Run what comes before, in order; stops at the first failure of a hook that is required."""
+def _begin(hooks, runner):
+    """Run what comes before, in order; stops at the first failure of a hook that is required, and when nobody waits for them."""
     for kept in hooks:
         kept.report["begun"] = True
-        if not kept.do(kept.hook.before) and kept.required:
+        if not kept.do(kept.hook.before) and kept.required or runner.is_lost():
             return
 
 
@@ -92,7 +92,7 @@ def _read_line(seconds):
     while not line.endswith(b"\n"):
         if not select.select([_INPUT], [], [], seconds)[0]:
             return None
-        data = os.read(_INPUT, 65536)
+        data = os.read(_INPUT, 1)        # no more: another line may be waiting
         if not data:
             return ""
         line += data

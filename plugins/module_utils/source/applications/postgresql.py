@@ -11,8 +11,8 @@ nothing is locked and no session is held. The hook
 - makes a checkpoint, so that the recovered server has little to replay,
 - notes where the instance's files lie, and sets a named restore point if asked to.
 
-pg_backup_start would be wrong: what it prepares is a copy that is recovered with the backup_label that pg_backup_stop returns, and an image of
-an instant has none.
+pg_backup_start would be wrong: what it prepares is a copy that is recovered with the backup_label that pg_backup_stop returns, and an
+image of an instant has none.
 """
 
 import os

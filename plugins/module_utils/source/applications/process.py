@@ -27,6 +27,9 @@ class Runner:
     def __init__(self, lost=None):
         self.lost = lost
 
+    def is_lost(self):
+        return self.lost is not None and bool(select.select([self.lost], [], [], 0)[0])
+
     def run(self, command, timeout, user="", data=b""):
         """What the command printed, at most its last mebibyte. `data` goes to its standard input (less than a pipe holds, 64 KiB).
 
@@ -105,15 +108,15 @@ class Session:
     def _await(self, timeout, condition):
         """Read what is printed until the condition holds. A process that the command left behind may keep the output open."""
         deadline = time.monotonic() + timeout
-        watched = [self._process.stdout] + ([] if self._runner.lost is None else [self._runner.lost])
+        output = [self._process.stdout]
         while True:
             held = condition()
-            ready = select.select(watched, [], [], 0 if held else _LOOK_SECONDS)[0]
-            if self._process.stdout in ready and not self._read():
-                watched.remove(self._process.stdout)
+            ready = select.select(output, [], [], 0 if held else _LOOK_SECONDS)[0]
+            if ready and not self._read():
+                output = []
             elif held:
                 return
-            elif self._runner.lost in ready:
+            elif self._runner.is_lost():
                 self.stop()
                 raise HookError(f"{self._name} was stopped with the capture")
             elif time.monotonic() > deadline:

@@ -65,3 +65,13 @@ def test_forks_may_save_it_at_once(tmp_path):
     assert os.listdir(str(tmp_path)) == [os.path.basename(paths[0])]
     with open(paths[0], "rb") as handle:
         assert handle.read() == data
+
+
+def test_hooks_run_from_the_zipapp(tmp_path):
+    """Their keeper is a Python of its own that has to find the library in the zip file."""
+    path = tmp_path / "engine.pyz"
+    path.write_bytes(pack.build_engine())
+    program = ("import sys; sys.path.insert(0, sys.argv[1]); from {0}.source.hooks import Hooks; "
+               "hooks = Hooks([{{'name': 'one', 'before': 'true', 'after': 'true'}}]); hooks.before_freeze(); hooks.after_thaw(); "
+               "assert hooks.succeeded(), hooks.warnings()").format(pack.PACKAGE)
+    subprocess.run([sys.executable, "-c", program, str(path)], cwd=str(tmp_path), check=True)

@@ -179,8 +179,8 @@ def test_held_too_long(log):
 
 def test_cancelled_while_a_command_runs(log, tmp_path):
     started = tmp_path / "started"
-    hooks = Hooks([hook(log, "one"), hook(log, "two", before="touch '{0}'; sleep 1000".format(started), timeout=900)],
-                  cancelled=started.exists)
+    hooks = Hooks([hook(log, "one"), hook(log, "two", before="touch '{0}'; sleep 1000".format(started), timeout=900),
+                   hook(log, "three")], cancelled=started.exists)
     with pytest.raises(CancelledError):
         hooks.before_freeze()
     assert words(log) == ["before-one", "after-two", "after-one"]
