@@ -15,7 +15,7 @@ from ..errors import RepositoryError, SourceError
 from ..image.diskread import CaptureDisk
 from ..image.pace import NO_LIMITS, Limits
 from ..image.progress import CancelledError
-from ..image.writer import DiskState, ImageWriter
+from ..image.writer import DiskState
 from ..priority import urgent
 from ..source.consistency import NO_APPLICATIONS, NO_SNAPSHOTS
 from ..source.freeze import Freezer
