@@ -4,7 +4,7 @@
 
 """Prune: remove images, and the chunks and pages that no image needs any more, while captures run.
 
-    sessions -> lists -> remove images -> mark -> decide older lists -> sweep -> publish a list -> sessions -> look again -> decide -> delete
+    remove images -> sessions -> lists -> mark -> decide older lists -> sweep -> publish a list -> sessions -> look again -> decide -> delete
 
 docs/format.md, "Sessions and tombstones", says why that loses nothing; tests/unit/.../deletion_model.py proves it for small cases. A prune
 that is killed anywhere is finished by the next one. Several at once do no harm. The capture credential suffices.
@@ -29,6 +29,7 @@ from .progress import CancelledError
 
 CLOCK_SKEW = 900                 # seconds that the clocks of one store's servers may differ
 MAX_NAMES = tombstones.REMEMBERED        # in one list; what is left over comes with the next prune
+_FEW = 64                        # names in a list that a full store takes, most likely
 _BATCH = 200                     # names that are deleted together
 _CHUNK = re.compile(r"chunks/[0-9a-f]{2}/([0-9a-f]{64})(?:\.([1-9][0-9]{0,9}))?\Z")
 _PAGE = re.compile(r"index/[0-9a-f]{2}/([0-9a-f]{64})\Z")
@@ -82,6 +83,12 @@ class _Candidates:
     def names(self) -> Names:
         return tombstones.pack((item[:-4] for item in self.chunks), (item[:-4] for item in self.pages))
 
+    def split(self, count: int) -> Tuple["_Candidates", "_Candidates"]:
+        """(the first `count` chunks, all others)"""
+        first, others = _Candidates(), _Candidates()
+        first.chunks, others.chunks, others.pages = self.chunks[:count], self.chunks[count:], self.pages
+        return first, others
+
     def without(self, kept: Names) -> "_Candidates":
         rest = _Candidates()
         chunks, pages = set(records(kept.chunks, CHUNK_RECORD)), set(records(kept.pages, PAGE_RECORD))
@@ -109,20 +116,22 @@ class _Prune:
 
     def run(self, remove: Sequence[str]) -> PruneResult:
         started = time.monotonic()
+        self._progress.phase("images", 0)
+        self._remove_images(remove)              # first: in a store that is full, that makes the little room that the rest needs
         self._progress.phase("sessions", 0)
         now = 0.0 if self._check else self._clock()
         sessions = self._resolve(now)
         lists = tombstones.read_lists(self._store)
-        self._progress.phase("images", 0)
-        images = self._remove_images(remove)
+        images = self._manifests()
         self._progress.phase("mark", 0)
         self._mark(sessions, images)
         if not self._check:
             lists = [self._decide(item) if item.kept is None and self._may_decide(item, sessions, now) else item for item in lists]
         self._progress.phase("sweep", 0)
         candidates = self._sweep(lists, sessions, now)
-        left = candidates if self._check else self._bury(candidates, lists, now)
+        left = candidates
         if not self._check:
+            left = self._bury(candidates, lists, now)
             self._tidy(sessions, lists, now)
         return PruneResult(
             removed_images=tuple(remove), images=len(images), needed_chunks=self._live.counts[0], deleted=self._deleted,
@@ -159,13 +168,11 @@ class _Prune:
 
     # -- images -----------------------------------------------------------------------------------------------------------------
 
-    def _remove_images(self, remove: Sequence[str]) -> List[Entry]:
-        """Remove images; the manifests that are left."""
+    def _remove_images(self, remove: Sequence[str]) -> None:
         self._removed = {object_name(image_id) for image_id in remove}
         if not self._check:
             for name in sorted(self._removed):
                 self._store.delete(name)
-        return self._manifests()
 
     def _manifests(self) -> List[Entry]:
         return [entry for entry in self._store.scan(PREFIX) if image_id_of(entry.name) and entry.name not in self._removed]
@@ -227,10 +234,8 @@ class _Prune:
         if not len(candidates) or pending + len(candidates) > 2 * MAX_NAMES:
             return _Candidates()
         number = max([item.number for item in lists] or [0]) + 1
-        names = candidates.names()
-        if not tombstones.publish(self._store, number, _new_base(lists, names.count), names):
-            return _Candidates()                             # another prune does the same in this moment
-        if 2 * self._store.settle > self._max_wait:
+        candidates, rest = self._publish(number, candidates, lists)
+        if not len(candidates) or 2 * self._store.settle > self._max_wait:
             return candidates
         self._progress.phase("settle", 0)
         self._wait(2 * self._store.settle)
@@ -243,7 +248,22 @@ class _Prune:
         self._progress.phase("delete", 0)
         doomed = candidates.without(decided.kept)
         self._delete(_named(doomed))
-        return _Candidates()
+        return self._bury(rest, tombstones.read_lists(self._store), now)
+
+    def _publish(self, number: int, candidates: _Candidates, lists: List[TombstoneList]) -> Tuple[_Candidates, _Candidates]:
+        """Publish a list of the candidates, or where the store is too full for that, of a few; (those on the list, the others)."""
+        try:
+            return self._publish_all(number, candidates, lists), _Candidates()
+        except RepositoryError:
+            few, rest = candidates.split(_FEW)
+            if not len(few) or not len(rest):
+                raise
+            return self._publish_all(number, few, lists), rest
+
+    def _publish_all(self, number: int, candidates: _Candidates, lists: List[TombstoneList]) -> _Candidates:
+        names = candidates.names()
+        is_ours = tombstones.publish(self._store, number, _new_base(lists, names.count), names)
+        return candidates if is_ours else _Candidates()      # else another prune does the same in this moment
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -65,10 +65,13 @@ class Session:
 
     def give_up(self) -> None:
         """Say that there will be no image. Never raises: a session that nobody ended only delays a deletion."""
-        try:
-            end_session(self._store, self._folder)
-        except RepositoryError:
-            pass
+        # A store that is full takes no `end`; without `open` the session is over too.
+        for way in (lambda: end_session(self._store, self._folder), lambda: self._store.delete(self._folder + "open")):
+            try:
+                way()
+                return
+            except RepositoryError:
+                continue
 
 
 class SessionState(NamedTuple):

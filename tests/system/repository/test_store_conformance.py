@@ -5,6 +5,7 @@
 """One suite for all stores: each does what the interface says, on a real server."""
 
 import threading
+import time
 
 import pytest
 
@@ -100,6 +101,31 @@ def test_a_list_is_complete_and_sorted_by_whole_names(store):
     assert list(store.list("chunks/")) == sorted(name for name in names if name.startswith("chunks/"))
     assert list(store.list("images/web/")) == ["images/web/1"]
     assert list(store.list("images/none/")) == []
+
+
+def test_a_scan_tells_sizes_and_the_time_of_the_store(store):
+    names = {"chunks/00/a": b"x" * 100, "chunks/01/b": b"", "gc/clock": b"now"}
+    for name, data in names.items():
+        store.put(name, data)
+    store.flush()
+    before = {entry.name: entry for entry in store.scan("")}
+    assert {name: entry.size for name, entry in before.items()} == {name: len(data) for name, data in names.items()}
+    assert abs(before["gc/clock"].modified - time.time()) < 3600
+    time.sleep(1.1)                  # S3 counts in seconds
+    store.put("gc/clock", b"later")
+    store.flush()
+    after = {entry.name: entry for entry in store.scan("gc/")}
+    assert after["gc/clock"].modified > before["gc/clock"].modified
+    assert list(after) == ["gc/clock"]
+
+
+def test_many_objects_are_deleted_at_once(store):
+    names = [f"chunks/00/{number:04d}" for number in range(50)]
+    for name in names:
+        store.put(name, b"x")
+    store.flush()
+    store.delete_all(names[1:] + ["chunks/00/missing"])
+    assert list(store.list("")) == names[:1]
 
 
 def test_create_refuses_what_is_no_repository(location):
