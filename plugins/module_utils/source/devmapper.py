@@ -21,6 +21,7 @@ CONTROL = "/dev/mapper/control"
 # version[3], data_size, data_start, target_count, open_count, flags, event_nr, padding, dev, name[128], uuid[129], data[7]
 _HEADER = struct.Struct("=3IIIIiIIIQ128s129s7x")
 _TARGET = struct.Struct("=QQiI16s")       # sector_start, length, status, next, target_type
+_ENTRY = struct.Struct("=QI")             # dev, next; the name follows
 _REQUEST = 0xC138FD00                     # _IOWR(0xfd, command, 312 bytes)
 _LIST_DEVICES, _CREATE, _REMOVE, _SUSPEND, _LOAD, _STATUS = 2, 3, 4, 6, 9, 12
 _STATUS_TABLE, _BUFFER_FULL, _SKIP_LOCKFS = 1 << 4, 1 << 8, 1 << 10
@@ -45,16 +46,21 @@ class MappedDevice(NamedTuple):
 
 def devices() -> List[MappedDevice]:
     """All devices of device mapper. Raises SourceError."""
-    data = _call(_LIST_DEVICES, "")[1]
+    return parse_devices(_call(_LIST_DEVICES, "")[1])
+
+
+def parse_devices(data: bytes) -> List[MappedDevice]:
+    """The devices in the answer to DM_LIST_DEVICES; it is empty, or has one without a name, where there are none."""
     found, position = [], 0
-    while True:
-        number, step = struct.unpack_from("=QI", data, position)
-        name = data[position + 12:data.index(b"\0", position + 12)].decode()
+    while position + _ENTRY.size <= len(data):
+        number, step = _ENTRY.unpack_from(data, position)
+        name = data[position + _ENTRY.size:data.index(b"\0", position + _ENTRY.size)].decode()
         if name:
             found.append(MappedDevice(name, number_text(number)))
         if not step:
-            return found
+            break
         position += step
+    return found
 
 
 def table(name: str) -> Tuple[Target, ...]:

@@ -8,14 +8,13 @@ Read from sysfs (Documentation/ABI/stable/sysfs-block), udev's links below /dev/
 opened, no device is read. Which physical volumes make up a volume group is told by pvs(8), for sysfs shows only those in use.
 """
 
-import json
 import os
 import re
-import subprocess
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from ..errors import SourceError
 from ..recovery.syscalls import parse_mountinfo_line
+from .lvm_commands import physical_volumes
 
 MULTIPATH = "mpath-"      # beginnings of device mapper's uuids, by who made the device
 LVM = "LVM-"
@@ -68,21 +67,11 @@ class Host(NamedTuple):
         return sorted({disk for lower in device.below if lower in self.devices for disk in self.disks_below(lower)})
 
 
-def read_volume_groups() -> List[Tuple[str, str]]:
-    """(path of a physical volume, name of its volume group) of all that LVM knows. Raises SourceError."""
-    command = ["pvs", "--reportformat", "json", "--options", "pv_name,vg_name", "--readonly"]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
-        rows = json.loads(done.stdout.decode("utf-8", "surrogateescape"))["report"][0]["pv"]
-    except (OSError, subprocess.CalledProcessError, ValueError, LookupError) as error:
-        said = getattr(error, "stderr", b"") or b""
-        raise SourceError("This host uses LVM, but pvs does not tell its volume groups: {0}. Install lvm2, or name the disks.".format(
-            said.decode("utf-8", "replace").strip() or error))
-    return [(row["pv_name"], row["vg_name"]) for row in rows if row["vg_name"]]
+def read_host(root: str = "/", volume_groups: Callable[[], List[Tuple[str, str]]] = physical_volumes) -> Host:
+    """The Host whose /sys, /proc and /dev lie below `root`. Raises SourceError.
 
-
-def read_host(root: str = "/", volume_groups: Callable[[], List[Tuple[str, str]]] = read_volume_groups) -> Host:
-    """The Host whose /sys, /proc and /dev lie below `root`. Raises SourceError."""
+    volume_groups: tells (path of a physical volume, name of its volume group); asked only where LVM is in use.
+    """
     links = _links(root)
     devices = {}
     try:

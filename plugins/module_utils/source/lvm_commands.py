@@ -4,16 +4,21 @@
 
 """The few commands of LVM that a capture needs (lvm(8)), run so that they write to no file system: no backups, no system log."""
 
+# The library knows no AnsibleModule, whose run_command the rule asks for.
+# pylint: disable=ansible-bad-function
+
 import json
 import os
+import shutil
 import subprocess
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from ..errors import SourceError
 
 TAG = "agnostic.recovery"
 _CONFIG = "backup { backup=0 archive=0 } activation { monitoring=0 } log { syslog=0 }"
 _PATIENCE = 120.0         # seconds
+_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])      # a user who became root may lack these
 
 
 class GroupState(NamedTuple):
@@ -21,10 +26,19 @@ class GroupState(NamedTuple):
     free: int             # bytes that no volume has
 
 
+def is_installed() -> bool:
+    return shutil.which("lvs", path=_PATH) is not None
+
+
 def group_states() -> Dict[str, GroupState]:
     """All volume groups by name. Raises SourceError."""
     rows = _report("vg", "vgs", "vg_name,vg_seqno,vg_free")
     return {row["vg_name"]: GroupState(int(row["vg_seqno"]), int(row["vg_free"])) for row in rows}
+
+
+def physical_volumes() -> List[Tuple[str, str]]:
+    """(path, name of its volume group) of the physical volumes that belong to one. Raises SourceError."""
+    return [(row["pv_name"], row["vg_name"]) for row in _report("pv", "pvs", "pv_name,vg_name") if row["vg_name"]]
 
 
 def create_volume(group: str, name: str, size: int) -> None:
@@ -52,7 +66,7 @@ def _report(kind, command, fields, *arguments):
 
 
 def _run(command, *arguments):
-    environment = dict(os.environ, LC_ALL="C.UTF-8", LVM_SUPPRESS_FD_WARNINGS="1")
+    environment = dict(os.environ, LC_ALL="C.UTF-8", LVM_SUPPRESS_FD_WARNINGS="1", PATH=_PATH)
     try:
         done = subprocess.run([command, "--config", _CONFIG] + list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, env=environment, timeout=_PATIENCE, check=False)

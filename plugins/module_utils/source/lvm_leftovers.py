@@ -4,6 +4,7 @@
 
 """No snapshot outlives the capture that made it, however that ended."""
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -40,7 +41,8 @@ class Guard:
         if not self._watchdog:
             return
         remove_leftovers()
-        os.write(self._to_watchdog, b".")
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._to_watchdog, b".")
         os.close(self._to_watchdog)
         os.waitpid(self._watchdog, 0)
         self._watchdog = 0
@@ -72,7 +74,7 @@ def _watch(orders, lock):
 
 def remove_forgotten() -> None:
     """Remove what dead captures have left; nothing while another capture of this host has snapshots. Raises SourceError."""
-    if not os.path.exists(devmapper.CONTROL):
+    if not os.path.exists(devmapper.CONTROL) or not lvm_commands.is_installed():
         return
     try:
         lock = _locked(patience=0)

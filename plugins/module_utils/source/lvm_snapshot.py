@@ -41,7 +41,6 @@ class Origin(NamedTuple):
     group: VolumeGroup
     volume: LogicalVolume
     device: str           # its name in device mapper
-    number: str           # "major:minor"
     reserve: int          # bytes for what is overwritten meanwhile, whole extents
 
     @property
@@ -66,7 +65,7 @@ def find_origins(disks: Sequence, host: Host, percent: int) -> Tuple[Origin, ...
             device = devices.get(LVM + group.uuid.replace("-", "") + volume.uuid.replace("-", ""))
             if device and not volume.obstacle and all(target.kind in ("linear", "striped") for target in devmapper.table(device.mapper)):
                 extents = -(-max(volume.size * percent // 100, _SMALLEST) // group.extent_size)
-                found.append(Origin(group, volume, device.mapper, device.number, extents * group.extent_size))
+                found.append(Origin(group, volume, device.mapper, extents * group.extent_size))
     return tuple(found)
 
 
@@ -106,11 +105,14 @@ class LvmSnapshots(Snapshots):
             missing = shortage(self._origins)
             if missing:
                 raise SourceError(missing)
+            for group in _groups(self._origins):
+                if _seqnos().get(group.name) != group.seqno:
+                    raise SourceError(f"The volume group {group.name} was changed when the capture began. Capture again.")
             self._fixed = tuple(self._keep(area) for area in _metadata_areas(_groups(self._origins)))
             for origin in self._origins:
                 lvm_commands.create_volume(origin.group.name, PREFIX + origin.volume.name, origin.reserve)
                 self._prepare(origin)
-            self._seqno = {name: state.seqno for name, state in lvm_commands.group_states().items()}
+            self._seqno = _seqnos()
         except BaseException:
             self.remove()
             raise
@@ -149,10 +151,10 @@ class LvmSnapshots(Snapshots):
                         "holds. Raise snapshot_reserve, or capture when less is written.")
             if devmapper.table(origin.device) != (_origin_target(origin, _number(PREFIX + origin.device + REAL)),):
                 return f"The volume {origin.label} was changed while it was captured. Capture again."
-        states = lvm_commands.group_states()
-        for name in sorted({origin.group.name for origin in self._origins}):
-            if name not in states or states[name].seqno != self._seqno[name]:
-                return f"The volume group {name} was changed while it was captured. Capture again."
+        now = _seqnos()
+        for group in _groups(self._origins):
+            if now.get(group.name) != self._seqno[group.name]:
+                return f"The volume group {group.name} was changed while it was captured. Capture again."
         return ""
 
     def remove(self) -> None:
@@ -232,6 +234,10 @@ def _read_zeros(_offset: int, length: int) -> bytes:
 
 def _groups(origins: Sequence[Origin]) -> List[VolumeGroup]:
     return list({origin.group.uuid: origin.group for origin in origins}.values())
+
+
+def _seqnos() -> Dict[str, int]:
+    return {name: state.seqno for name, state in lvm_commands.group_states().items()}
 
 
 def _metadata_areas(groups: Sequence[VolumeGroup]) -> List[Area]:

@@ -30,7 +30,7 @@ def test_capture_verify_restore(location, tmp_path):
 @pytest.mark.parametrize("fault", fault_proxy.FAULTS)
 @pytest.mark.parametrize("kind", REMOTE)
 def test_one_request_in_three_fails(new_location, behind_proxy, tmp_path, kind, fault):
-    location = new_location(kind, read_timeout=0.7)
+    location = new_location(kind, read_timeout=1 if fault == fault_proxy.STALL else 60)
     shop = store_shop.Shop(location, chunks=5)
     proxy, through = behind_proxy(location)
     proxy.faults = fault_proxy.Faults([fault], of=3, in_a_row=2)
@@ -42,7 +42,7 @@ def test_one_request_in_three_fails(new_location, behind_proxy, tmp_path, kind, 
 
 @pytest.mark.parametrize("kind", REMOTE)
 def test_everything_fails_now_and_then(new_location, behind_proxy, tmp_path, kind):
-    location = new_location(kind, read_timeout=0.7)
+    location = new_location(kind, read_timeout=1)
     shop = store_shop.Shop(location, chunks=12)
     proxy, through = behind_proxy(location)
     proxy.faults = fault_proxy.Faults(of=4)
@@ -74,9 +74,9 @@ def test_a_commit_whose_answer_is_lost_is_one_commit(new_location, behind_proxy,
 @pytest.mark.parametrize("fault", [fault_proxy.SLOW_DOWN, fault_proxy.STALL, fault_proxy.CUT_REQUEST])
 @pytest.mark.parametrize("kind", REMOTE)
 def test_a_store_that_takes_nothing_ends_a_capture_clearly(new_location, behind_proxy, tmp_path, kind, fault):
-    location = new_location(kind, read_timeout=0.5, retry_seconds=1)
+    location = new_location(kind)
     shop = store_shop.Shop(location, chunks=3)
-    proxy, through = behind_proxy(location)
+    proxy, through = behind_proxy(dict(location, read_timeout=2, retry_seconds=2))
     proxy.faults = fault_proxy.Faults([fault], of=1, in_a_row=1000, wanted=lambda method, path: method == "PUT" and "/chunks/" in path)
     with pytest.raises(RepositoryError, match=r"storing chunks/\S+ failed \d+ times in .* Check the store and the network"):
         shop.capture(through)
@@ -88,10 +88,10 @@ def test_a_store_that_takes_nothing_ends_a_capture_clearly(new_location, behind_
 @pytest.mark.parametrize("fault", [fault_proxy.TRUNCATE, fault_proxy.ERROR_500])
 @pytest.mark.parametrize("kind", REMOTE)
 def test_a_store_that_gives_nothing_ends_a_restore_clearly(new_location, behind_proxy, tmp_path, kind, fault):
-    location = new_location(kind, retry_seconds=1)
-    shop = store_shop.Shop(location, chunks=6)
+    location = new_location(kind)
+    shop = store_shop.Shop(location, chunks=3)
     image = shop.capture()
-    proxy, through = behind_proxy(location)
+    proxy, through = behind_proxy(dict(location, retry_seconds=2))
     proxy.faults = fault_proxy.Faults([fault], of=1, in_a_row=1000, wanted=lambda method, path: method == "GET" and "/chunks/" in path)
     with pytest.raises(RepositoryError, match=r"reading chunks/\S+ failed \d+ times in .* Incomplete and not to be used: .*disk.partial"):
         shop.restore(image.id, tmp_path / "disk", through)

@@ -17,7 +17,7 @@ MIB = 1 << 20
 PARTITION = 3 * MIB         # the first physical volume lies in a partition that begins here
 CONFIGURATION = """
 devices {{ use_devicesfile=0 scan_lvs=0 filter=[{filter}, "r|.*|"] obtain_device_list_from_udev=0 external_device_info_source="none" }}
-global {{ locking_dir="{folder}" use_lvmpolld=0 }}
+global {{ activation=0 locking_dir="{folder}" use_lvmpolld=0 }}
 activation {{ udev_sync=0 udev_rules=0 monitoring=0 }}
 backup {{ backup=0 archive=0 }}
 """
@@ -35,7 +35,7 @@ class Lvm:
             file.write(CONFIGURATION.format(folder=folder, filter=", ".join(f'"a|^{device}$|"' for device in devices)))
 
     def run(self, command, *words):
-        done = subprocess.run(["lvm", command, "--driverloaded", "n", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run(["lvm", command, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, universal_newlines=True, check=False,
                               env=dict(os.environ, LC_ALL="C", LVM_SYSTEM_DIR=self._folder, LVM_SUPPRESS_FD_WARNINGS="1"))
         assert not done.returncode, (command, words, done.stdout, done.stderr)

@@ -130,24 +130,24 @@ def test_old_metadata_on_one_disk(group, work):
 # Sections that lvm2 writes for volumes that it can only make where the kernel has the device mapper.
 LAYERED = """
 origin {{ id = "{0}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = 1
- segment1 {{ start_extent = 0 extent_count = 4 type = "striped" stripe_count = 1 stripes = ["pv1", 80] }} }}
+ segment1 {{ start_extent = 0 extent_count = 4 type = "striped" stripe_count = 1 stripes = ["pv1", 100] }} }}
 snap {{ id = "{1}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = 1
- segment1 {{ start_extent = 0 extent_count = 2 type = "striped" stripe_count = 1 stripes = ["pv1", 84] }} }}
+ segment1 {{ start_extent = 0 extent_count = 2 type = "striped" stripe_count = 1 stripes = ["pv1", 104] }} }}
 snapshot0 {{ id = "{2}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 4 type = "snapshot" chunk_size = 8 origin = "origin" cow_store = "snap" }} }}
 mirror {{ id = "{3}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 3 type = "mirror" mirror_count = 2 region_size = 4096 mirrors = ["mirror_mimage_0", 0, "mirror_mimage_1", 0] }} }}
 mirror_mimage_0 {{ id = "{4}" status = ["READ", "WRITE"] flags = [] segment_count = 1
- segment1 {{ start_extent = 0 extent_count = 3 type = "striped" stripe_count = 1 stripes = ["pv1", 90] }} }}
+ segment1 {{ start_extent = 0 extent_count = 3 type = "striped" stripe_count = 1 stripes = ["pv1", 108] }} }}
 mirror_mimage_1 {{ id = "{5}" status = ["READ", "WRITE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 3 type = "striped" stripe_count = 1 stripes = ["pv2", 90] }} }}
 raid {{ id = "{6}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 2 type = "raid1" device_count = 2 region_size = 4096
  raids = ["raid_rmeta_0", "raid_rimage_0", "raid_rmeta_1", "raid_rimage_1"] }} }}
 raid_rmeta_0 {{ id = "{7}" status = ["READ", "WRITE"] flags = [] segment_count = 1
- segment1 {{ start_extent = 0 extent_count = 1 type = "striped" stripe_count = 1 stripes = ["pv1", 100] }} }}
+ segment1 {{ start_extent = 0 extent_count = 1 type = "striped" stripe_count = 1 stripes = ["pv1", 112] }} }}
 raid_rimage_0 {{ id = "{8}" status = ["READ", "WRITE"] flags = [] segment_count = 1
- segment1 {{ start_extent = 0 extent_count = 2 type = "striped" stripe_count = 1 stripes = ["pv1", 101] }} }}
+ segment1 {{ start_extent = 0 extent_count = 2 type = "striped" stripe_count = 1 stripes = ["pv1", 113] }} }}
 raid_rmeta_1 {{ id = "{9}" status = ["READ", "WRITE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 1 type = "striped" stripe_count = 1 stripes = ["pv2", 100] }} }}
 raid_rimage_1 {{ id = "{10}" status = ["READ", "WRITE"] flags = [] segment_count = 1
@@ -176,6 +176,7 @@ def test_layered_volumes_keep_all_their_extents(group, work):
     text = re.sub(r"logical_volumes \{", lambda match: match.group() + LAYERED.format(*uuids), text)
     with open(backup, "w", encoding="ascii") as file:
         file.write(text)
+    group.run("lvremove", "-y", "data")         # a group with volumes would be asked for active ones, in the kernel
     group.run("vgcfgrestore", "--force", "-f", backup, "data")
     areas = group.areas("data")
     with opened(group.images) as disks:

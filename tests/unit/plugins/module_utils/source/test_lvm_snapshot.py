@@ -21,7 +21,7 @@ CHUNK = 64
 def origin_of(segments):
     physical = tuple(PhysicalVolume(name, name + "1", name, start, 100, 4000, Ranges()) for name, start in (("sda", 1000), ("sdb", 0)))
     volume = LogicalVolume("root", "lv", sum(segment.length for segment in segments), (), segments, "")
-    return Origin(VolumeGroup("vg", "id", 1, CHUNK, (), physical, (volume,)), volume, "vg-root", "253:0", 0)
+    return Origin(VolumeGroup("vg", "id", 1, CHUNK, (), physical, (volume,)), volume, "vg-root", 0)
 
 
 def test_a_volume_is_found_again_on_its_disks():
@@ -65,7 +65,7 @@ def test_what_the_snapshots_cover_is_told_beforehand():
     root = LogicalVolume("root", "a", 200, (Area(0, 100, 200),), (Segment(0, 200, 200, ((Place(0, 100),),)),), "")
     swap = LogicalVolume("swap", "b", 100, (Area(0, 500, 100),), (Segment(0, 100, 100, ((Place(0, 500),),)),), "")
     group = VolumeGroup("vg", "id", 7, 100, ("sda1",), (physical,), (root, swap))
-    snapshots = LvmSnapshots([Disk("sda", bytearray(3000))], [Origin(group, root, "vg-root", "253:0", 50)])
+    snapshots = LvmSnapshots([Disk("sda", bytearray(3000))], [Origin(group, root, "vg-root", 50)])
     assert sorted((area.start - 1000, area.size) for area in snapshots.areas()) == [(0, 60), (100, 200), (300, 200), (600, 500), (1150, 50)]
 
 
@@ -80,6 +80,13 @@ def test_tables_of_the_kernel_are_read():
     data = first + target(2048, 4096, 112, b"linear", b"8:16 384")
     assert devmapper.parse_targets(2, data) == (
         devmapper.Target(0, 2048, "linear", "8:2 2048"), devmapper.Target(2048, 4096, "linear", "8:16 384"))
+
+
+def test_lists_of_the_kernel_are_read():
+    """The answer to DM_LIST_DEVICES, also where there is no device."""
+    entries = struct.pack("=QI", 0xFD00, 24) + b"vg-root\0" + bytes(4) + struct.pack("=QI", 0xFD01, 0) + b"vg-swap\0"
+    assert devmapper.parse_devices(entries) == [devmapper.MappedDevice("vg-root", "253:0"), devmapper.MappedDevice("vg-swap", "253:1")]
+    assert devmapper.parse_devices(b"") == devmapper.parse_devices(struct.pack("=QI", 0, 0) + bytes(8)) == []
 
 
 def test_numbers_of_devices():
