@@ -37,7 +37,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 KIB, MIB = 1 << 10, 1 << 20
 MOST_OBJECT, MOST_ROOT, MOST_SLOT = 128 * MIB, 64 * KIB, 64 * KIB
-MOST_PAGE, MOST_MANIFEST = MIB, 64 * MIB
+MOST_PAGE, MOST_MANIFEST, MOST_RING = MIB, 64 * MIB, MIB
 ZERO = bytes(32)
 HEADER = struct.Struct(">4sBBBB32s12sIII")
 ENTRY = struct.Struct(">BBHIQI32s")
@@ -196,6 +196,17 @@ def open_sealed(key, nonce, sealed, bound, what):
         raise Unreadable("%s: authentication failed" % what)
 
 
+def public_of(secret):
+    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def exchange(secret, public, what):
+    try:
+        return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        raise Unreadable("%s has a wrong public key" % what)
+
+
 # Key slots (section 3)
 
 
@@ -217,7 +228,7 @@ def wrapping_key(slot, passphrase, key_file):
 
 
 def open_slot(data, repository, passphrase, key_file):
-    """The secrets (id key, index key, private keys), or None when this slot is not meant."""
+    """The secrets (id key, index key, private keys, the slot's private key), or None when this slot is not meant."""
     slot = load_object(data, "slot")
     if slot.get("repository") != repository or slot.get("type") not in ("scrypt", "pbkdf2-hmac-sha512", "key-file"):
         return None
@@ -235,7 +246,7 @@ def open_slot(data, repository, passphrase, key_file):
     keys = [unbase64(secrets.get("id_key"), "id_key"), unbase64(secrets.get("index_key"), "index_key")]
     private = [unbase64(key, "private key") for key in secrets["private_keys"]]
     need(private and all(len(key) == 32 for key in keys + private), "a secret is not 32 bytes long")
-    return keys[0], keys[1], private
+    return keys[0], keys[1], private, hkdf(key, bytes.fromhex(repository), b"zia/1 key slot recipient")
 
 
 # The repository
@@ -269,28 +280,59 @@ class Repository(object):
 
     def _unlock(self, passphrase, key_file):
         need(key_file is None or len(key_file) >= 32, "a key file has at least 32 bytes")
-        secrets, reasons = None, []
+        secrets, reasons, slot = None, [], ""
         for name in self.store.names("keys/slots/"):
             try:
                 secrets = open_slot(self.store.read(name, MOST_SLOT), self.root["id"], passphrase, key_file)
             except Unreadable as error:
                 reasons.append("%s: %s" % (name, error))
             if secrets:
+                slot = name.rpartition("/")[2]
                 break
         need(secrets, "no key slot opens with this key (%s)" % ("; ".join(reasons) or "there is none of its kind"))
-        self.id_key, index_key, private_keys = secrets
+        self.id_key, index_key, private_keys, slot_key = secrets
         root_key, self.page_key, self.page_name_key, self.manifest_key = (
             hkdf(index_key, self.id, b"zia/1 " + use) for use in (b"repository root", b"index page", b"index page name", b"manifest"))
         fields = {field: self.root[field] for field in self.root if field not in ("mac", "checksum")}
         mac = hmac.new(root_key, canonical(fields), hashlib.sha256).hexdigest()
         need(hmac.compare_digest(mac, text(self.root.get("mac"), "mac")), "repository.json was altered: its mac is wrong")
-        self.private = {}
-        for secret in private_keys:
-            private = X25519PrivateKey.from_private_bytes(secret)
-            public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            self.private[hashlib.sha256(public).digest()[:16]] = (private, public)
-            if secret is private_keys[0]:
-                need(public.hex() == self.root.get("public_key"), "public_key of repository.json is not that of the private key")
+        known = {public_of(secret): secret for secret in private_keys}
+        first = unhex(self.root.get("public_key"), 32, "public_key of repository.json")
+        need(public_of(private_keys[-1]) == first, "public_key of repository.json is not that of the private key")
+        self._follow_keyrings(first, slot, slot_key, known)
+        self.private = {hashlib.sha256(public).digest()[:16]: (secret, public) for public, secret in known.items()}
+
+    def _follow_keyrings(self, first, slot, slot_key, known):
+        """Section 3: adds to `known` (public key: private key) the private keys of later epochs. Keyrings that do not fit are passed over."""
+        believed = [first]
+        for name in self.store.names("keys/rings/" + self.root["id"] + "/"):
+            try:
+                ring = load_object(self.store.read(name, MOST_RING), name)
+                epochs = [unhex(public, 32, "public key") for public in ring.get("public_keys")]
+                need(epochs[-len(believed):] == believed, "%s does not continue the one before" % name)
+                granted = dict(known)
+                for before, public in zip(epochs[:0:-1], epochs[-2::-1]):
+                    if public not in granted:
+                        granted[public] = self._granted(public, slot, slot_key, granted[before])
+                fields = {field: ring[field] for field in ring if field not in ("mac", "checksum")}
+                mac = hmac.new(hkdf(granted[epochs[0]], self.id, b"zia/1 keyring"), canonical(fields), hashlib.sha256).hexdigest()
+                need(hmac.compare_digest(mac, text(ring.get("mac"), "mac")), "%s was altered" % name)
+            except (Unreadable, TypeError):
+                continue
+            believed = epochs
+            known.update(granted)
+
+    def _granted(self, public, slot, slot_key, proof):
+        """The private key of an epoch, which is sealed to the slot."""
+        name = "keys/grants/%s/%s" % (hashlib.sha256(public).hexdigest()[:32], slot)
+        data = self.store.read(name)
+        recipient = public_of(slot_key)
+        need(len(data) == 104 and data[:8] == b"ZIAG\x01\x01\0\0", "%s is no grant of version 1" % name)
+        need(data[8:24] == hashlib.sha256(recipient).digest()[:16], "%s is for another slot" % name)
+        key = hkdf(exchange(slot_key, data[24:56], name) + proof, data[24:56] + recipient, b"zia/1 epoch grant")
+        private = open_sealed(key, bytes(12), data[56:], data[:56] + self.id + public, name)
+        need(public_of(private) == public, "%s holds another key" % name)
+        return private
 
     def data_key(self, key_id):
         """Section 4."""
@@ -300,12 +342,8 @@ class Repository(object):
             need(hashlib.sha256(data).digest() == key_id, "%s is damaged" % name)
             need(len(data) == 104 and data[:8] == b"ZIAK\x01\x01\0\0", "%s is no data key of version 1" % name)
             need(data[8:24] in self.private, "%s is sealed to a key that no slot holds" % name)
-            private, public = self.private[data[8:24]]
-            try:
-                shared = private.exchange(X25519PublicKey.from_public_bytes(data[24:56]))
-            except ValueError:
-                raise Unreadable("%s has a wrong public key" % name)
-            key = hkdf(shared, data[24:56] + public, b"zia/1 data key")
+            secret, public = self.private[data[8:24]]
+            key = hkdf(exchange(secret, data[24:56], name), data[24:56] + public, b"zia/1 data key")
             self.data_keys[key_id] = open_sealed(key, bytes(12), data[56:], data[:56] + self.id, name)
         return self.data_keys[key_id]
 

@@ -17,6 +17,7 @@ from typing import Iterator, NamedTuple, Tuple
 from ..errors import KeyAccessError, RepositoryError, TargetError
 from ..repository.datakey import PREFIX as DATA_KEYS
 from ..repository.repository import ROOT, Repository
+from ..repository.keyring import GRANTS, MAX_RING_SIZE, RINGS
 from ..repository.slots import MAX_SLOT_SIZE, PREFIX as SLOTS
 from .container import ContainerWriter
 from .envelope import CHUNK, NO_KEY_ID, read_header
@@ -81,9 +82,10 @@ class _Export:
         """Name and content of all that the image needs, in the order of docs/format.md section 15."""
         store = self._repository.store
         yield ROOT, store.get(ROOT)
-        for name in store.list(SLOTS):
-            if (store.size(name) or 0) <= MAX_SLOT_SIZE:
-                yield name, store.get(name)
+        for prefix, limit in ((SLOTS, MAX_SLOT_SIZE), (GRANTS, MAX_SLOT_SIZE), (RINGS, MAX_RING_SIZE)):
+            for name in store.list(prefix):
+                if (store.size(name) or 0) <= limit:
+                    yield name, store.get(name)
         name = object_name(self._manifest.info.id)
         yield name, store.get(name)
         for name, data, key_id in ordered(self._items(), self._make_worker, workers, self._progress.cancelled):

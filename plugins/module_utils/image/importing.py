@@ -17,6 +17,7 @@ from typing import BinaryIO, Dict, Iterator, NamedTuple, Optional, Tuple
 from ..errors import DamagedObjectError, KeyAccessError, RepositoryError
 from ..repository import datakey
 from ..repository.crypto import AuthenticationError
+from ..repository.keyring import GRANTS, RINGS
 from ..repository.keys import Key
 from ..repository.repository import ROOT, Repository, open_repository, read_info
 from ..repository.sessions import Session
@@ -35,7 +36,8 @@ _CHUNK_NAME = re.compile(r"chunks/[0-9a-f]{2}/([0-9a-f]{64})(?:\.([1-9][0-9]{0,9
 _PAGE_NAME = re.compile(r"index/[0-9a-f]{2}/([0-9a-f]{64})\Z")
 _KEY_NAME = re.compile(re.escape(datakey.PREFIX) + r"([0-9a-f]{64})\Z")
 _KNOWN = (ROOT, "keys", "images", "index", "chunks", "packs")     # other objects are ignored
-_MAX_HEAD_OBJECTS = 1000         # key slots of a repository
+_KEYS = (SLOTS, GRANTS, RINGS)   # what opens a repository, in the order in which it is written
+_MAX_HEAD_OBJECTS = 1000
 
 
 class ImportResult(NamedTuple):
@@ -51,7 +53,7 @@ def import_image(store: ObjectStore, is_repository: bool, key: Key, file: Binary
                  reading: Pace = UNLIMITED, check: bool = False) -> ImportResult:
     """Import the image in the open ZIA file `file`, called `label` and `total` bytes long (0: not known), into `store`.
 
-    `is_repository` tells whether there is a repository in the store; if not, it is made from the file, with the file's key slots.
+    `is_repository` tells whether there is a repository in the store; if not, it is made from the file, with the file's keys.
     `key` must open it for reading. With `check` only the head of the file is read, and nothing is written.
     Raises SourceError: the file cannot be read; DamagedObjectError: the file was altered or cut short; KeyAccessError;
     RepositoryError: the file is of another repository, or the store fails; CancelledError. In each case there is no image; what was
@@ -101,7 +103,7 @@ def read_identity(file: BinaryIO, label: str) -> Tuple[str, str]:
 
 
 class _Head(ObjectStore):
-    """The first objects of a ZIA file as a store that can be read: root object, key slots, manifest."""
+    """The first objects of a ZIA file as a store that can be read: root object, keys, manifest."""
 
     def __init__(self, label: str):
         self.label = label
@@ -118,6 +120,9 @@ class _Head(ObjectStore):
         data = self.objects.get(name)
         return None if data is None else Peek(data[:length], len(data))
 
+    def size(self, name: str) -> Optional[int]:
+        return len(self.objects[name]) if name in self.objects else None
+
     def list(self, prefix: str) -> Iterator[str]:
         return (name for name in sorted(self.objects) if name.startswith(prefix))
 
@@ -126,7 +131,7 @@ def _read_head(objects: Iterator[Tuple[str, bytes]], label: str) -> Tuple[_Head,
     """The head of a file, and what follows it."""
     head = _Head(label)
     for name, data in objects:
-        wanted = ROOT if not head.objects else (SLOTS, IMAGES)
+        wanted = ROOT if not head.objects else _KEYS + (IMAGES,)
         if not name.startswith(wanted) or len(head.objects) > _MAX_HEAD_OBJECTS:
             break
         head.objects[name] = data
@@ -135,14 +140,14 @@ def _read_head(objects: Iterator[Tuple[str, bytes]], label: str) -> Tuple[_Head,
             head.image_id = image_id_of(name)
             break
     if not head.image_id:
-        raise DamagedObjectError(f"The file {label} is damaged: it does not begin with repository.json, key slots and a manifest.")
+        raise DamagedObjectError(f"The file {label} is damaged: it does not begin with repository.json, keys and a manifest.")
     return head, objects
 
 
 def _make_repository(store: ObjectStore, head: _Head, key: Key) -> Repository:
-    """Put the root object, after the slots that open it: of two imports at once both go on with the same repository."""
+    """Put the root object, after the keys that open it: of two imports at once both go on with the same repository."""
     store.create()
-    for name in chain(head.list(SLOTS), (ROOT,)):
+    for name in chain(*map(head.list, _KEYS), (ROOT,)):
         store.put_new(name, head.objects[name])
     return open_repository(store, key)
 

@@ -24,10 +24,10 @@ from .sealing import Purpose, open_key, recipient_id, seal_key
 from .slots import OpenSlot, list_slots
 from .store import ObjectStore
 
-FOLDER = "keys/rings/"
+RINGS = "keys/rings/"
 GRANTS = "keys/grants/"
 _VERSION = 1
-_MAX_SIZE = 1 << 20
+MAX_RING_SIZE = 1 << 20
 _GRANT = Purpose(b"ZIAG", b"zia/1 epoch grant")
 
 
@@ -110,7 +110,7 @@ def follow(store: ObjectStore, repository_id: str, root_public_key: bytes, slot:
         except RepositoryError as error:
             problem = problem or f"The keyring {_name(repository_id, number)} cannot be used with this key: {error}"
     if slot.secrets.public_key not in keyring.public_keys:
-        return HeldKeys(slot.secrets, keyring, problem or f"The newest keyring is missing below {FOLDER}{repository_id}.")
+        return HeldKeys(slot.secrets, keyring, problem or f"The newest keyring is missing below {RINGS}{repository_id}.")
     private_keys = tuple(known[public] for public in keyring.public_keys)
     return HeldKeys(slot.secrets._replace(public_key=keyring.public_keys[0], private_keys=private_keys), keyring, problem)
 
@@ -134,7 +134,7 @@ def _open_grants(store: ObjectStore, repository_id: str, keyring: Keyring, slot:
 
 def _numbers(store: ObjectStore, repository_id: str) -> List[int]:
     """The numbers of the stored keyrings, ascending."""
-    names = [name.rsplit("/", 1)[1] for name in store.list(f"{FOLDER}{repository_id}/")]
+    names = [name.rsplit("/", 1)[1] for name in store.list(f"{RINGS}{repository_id}/")]
     return sorted(int(name) for name in names if name.isdigit() and len(name) == 8)
 
 
@@ -143,7 +143,7 @@ def _read(store: ObjectStore, repository_id: str, number: int) -> dict:
     name = _name(repository_id, number)
     data = store.get(name)
     try:
-        fields = json.loads(data.decode("ascii")) if len(data) <= _MAX_SIZE else None
+        fields = json.loads(data.decode("ascii")) if len(data) <= MAX_RING_SIZE else None
         if not isinstance(fields, dict) or _encode({key: value for key, value in fields.items() if key != "checksum"}) != data:
             raise ValueError("its checksum does not match")
         if fields["format_version"] != _VERSION:
@@ -173,7 +173,7 @@ def _mac(fields: dict, repository_id: str, private_key: bytes) -> str:
 
 
 def _name(repository_id: str, number: int) -> str:
-    return f"{FOLDER}{repository_id}/{number:08d}"
+    return f"{RINGS}{repository_id}/{number:08d}"
 
 
 def _encode(fields: dict) -> bytes:

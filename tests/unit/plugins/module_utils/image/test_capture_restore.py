@@ -109,7 +109,7 @@ def test_an_incremental_stores_only_the_changed_chunk_and_its_page(capture, rest
     content[20 * CHUNK_SIZE + 5] ^= 1
     second = capture(disk)
     added = {name.partition("/")[0] for name in set(repository.store.list("")) - before}
-    assert second.stored_new_objects == 2 and added <= {"chunks", "index", "images", "keys"}
+    assert second.stored_new_objects == 2 and added <= {"chunks", "index", "images", "keys", "sessions"}
     assert restored(second) == [bytes(content)]
     assert restored(first) == [old]
 

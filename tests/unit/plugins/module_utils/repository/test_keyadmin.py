@@ -297,7 +297,7 @@ def test_a_damaged_keyring_does_not_keep_from_restoring(store, content):
     key = repository.new_data_key()
     credential = CaptureCredential(export_capture_credential(repository))
     begin_epoch(store)
-    path = os.path.join(store.path, keyring.FOLDER, repository.info.id, "00000002")
+    path = os.path.join(store.path, keyring.RINGS, repository.info.id, "00000002")
     if content is None:
         with open(path, "rb") as file:
             fields = json.loads(file.read().decode("ascii"))
@@ -327,7 +327,7 @@ def test_a_damaged_or_missing_grant_is_told(store):
 
 def test_a_repository_without_a_keyring(store):
     """Version 1.0 made none: its slots can be changed; those without a recipient cannot follow to a new epoch."""
-    (ring,) = store.list(keyring.FOLDER)
+    (ring,) = store.list(keyring.RINGS)
     store.delete(ring)
     assert open_repository(store, CaptureCredential(export_capture_credential(open_repository(store, FIRST))))
     with pytest.raises(RepositoryError, match="of an older version, which cannot follow"):
