@@ -56,7 +56,7 @@ class Ledger:
                     connection.commit()
                     self.committed[client].append((number, began))
                     number += self._clients
-                    time.sleep(0.02)
+                    time.sleep(0.1)
         except psycopg2.Error as error:
             if not self._stop.is_set():
                 self.error = error

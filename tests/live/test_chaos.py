@@ -18,7 +18,7 @@ def leftovers(vm):
 def killed(site, vm, name, moment):
     """A capture that is killed at the moment; what the killer saw."""
     killer = vm.popen("python3 /run/killer.py " + moment)
-    output = site.playbook("agnostic.recovery.capture", name, vm, check=False, dr_freeze_limit=120)
+    output = site.playbook("agnostic.recovery.capture", name, vm, check=False, dr_freeze_limit=600)
     said, _errors = killer.communicate(timeout=1800)
     assert killer.returncode == 0, said
     assert "failed=1" in output
@@ -36,6 +36,6 @@ def test_a_killed_capture_leaves_nothing(site):
                 assert time.monotonic() < deadline, leftovers(vm)
                 time.sleep(2)
             vm.ssh("touch /written /var/lib/postgresql/written && sync")
-        site.playbook("agnostic.recovery.capture", "lvm", vm, dr_freeze_limit=120)
+        site.playbook("agnostic.recovery.capture", "lvm", vm, dr_freeze_limit=600)
         assert leftovers(vm) == ""
     assert "failed=0" in site.playbook("agnostic.recovery.verify", "lvm")

@@ -11,8 +11,9 @@ import pytest
 from live_ledger import Ledger, rows_of
 from live_volumes import check_file_systems
 
+FREEZE_LIMIT = 600        # seconds: an emulated machine reads and sends some MiB a second. What it took is printed.
 CHURN = ("nohup sh -c 'mkdir -p /srv/churn; n=0; while :; do n=$((n+1)); dd if=/dev/urandom of=/srv/churn/$((n % 40)) bs=64k count=8 "
-         "conv=fsync status=none; sleep 0.3; done' >/dev/null 2>&1 &")
+         "conv=fsync status=none; sleep 2; done' >/dev/null 2>&1 &")
 
 
 def capture_under_load(site, name, **hardware):
@@ -21,7 +22,7 @@ def capture_under_load(site, name, **hardware):
         vm.ssh(CHURN)
         with Ledger(vm.sql_port, site.live["database"]) as ledger:
             ledger.wait_for(100)
-            site.playbook("agnostic.recovery.capture", name, vm, dr_freeze_limit=120)      # emulated, so a hundred times slower
+            site.playbook("agnostic.recovery.capture", name, vm, dr_freeze_limit=FREEZE_LIMIT)
             ledger.wait_for(sum(len(rows) for rows in ledger.committed) + 20)
             assert_nothing_left(vm)
     assert ledger.error is None
