@@ -60,7 +60,8 @@ def _capture_still(spec, progress, repository, sources, frozen):
          for source, used in zip(sources, maps)],
         consistency="filesystem" if frozen else "offline", evidence={"frozen": frozen}, progress=progress,
         workers=spec.get("workers") or 0, reading=_pace(spec, progress))
-    return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings) + list(repository.store.notes)}
+    return {"changed": True, "image": plain(image), "disks": report,
+            "warnings": warnings + list(image.warnings) + list(repository.store.notes)}
 
 
 def _capture_running(spec, progress, repository, sources, filesystems):
@@ -84,7 +85,8 @@ def _capture_running(spec, progress, repository, sources, filesystems):
             crash=spec.get("consistency") == "crash")
         captured = capture.run(_machine_data(spec, inspect_running_machine(spec["machine"], models, filesystems)))
         report = [_describe(*each) for each in zip(disks, models, captured.looks)]
-    return {"changed": True, "image": plain(captured.image), "disks": report, "warnings": warnings + list(captured.image.warnings) + list(repository.store.notes)}
+    return {"changed": True, "image": plain(captured.image), "disks": report,
+            "warnings": warnings + list(captured.image.warnings) + list(repository.store.notes)}
 
 
 def _machine_data(spec, described):

@@ -141,7 +141,8 @@ class SwiftClient(RemoteClient):
             raise TransientError(f"the answer to a list request was cut short ({error})") from error
         if not entries and answer.status_code == 200 and not answer.content:
             raise TransientError("the answer to a list request was empty")
-        return Page(entries, entries[-1].name if entries else None)        # the end is a page without keys: any other may be shorter than asked for
+        # The end is a page without keys: any other may be shorter than asked for.
+        return Page(entries, entries[-1].name if entries else None)
 
     def delete(self, key: str) -> None:
         answer = self._ask("DELETE", key)
