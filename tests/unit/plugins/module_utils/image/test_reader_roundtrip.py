@@ -16,7 +16,7 @@ pytest.importorskip("zstandard")
 
 from hypothesis import HealthCheck, given, settings, strategies as st  # noqa: E402
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.image import passes, codec  # noqa: E402
+from ansible_collections.agnostic.recovery.plugins.module_utils.image import capture, codec, passes  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.exporting import export_image  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.directory import DirectoryStore  # noqa: E402
