@@ -155,7 +155,8 @@ def _make_repository(store: ObjectStore, head: _Head, key: Key) -> Repository:
 class _Import:
     """What the threads of one import share."""
 
-    def __init__(self, repository: Repository, objects: Iterator[Tuple[str, bytes]], label: str, progress, reading: Pace, given_up: GivenUp):
+    def __init__(self, repository: Repository, objects: Iterator[Tuple[str, bytes]], label: str, progress, reading: Pace,
+                 given_up: GivenUp):
         self._repository = repository
         self._given_up = given_up
         self._objects = objects
@@ -193,8 +194,8 @@ class _Import:
     def _check_name(self, name: str, is_given_up: bool) -> None:
         if is_given_up:
             raise RepositoryError(
-                f"The repository at {self._repository.store.label} has pruned the object {name} and does not use that name again. Import the file "
-                "into an empty place, and bring the image from there by image_replicate.")
+                f"The repository at {self._repository.store.label} has pruned the object {name} and does not use that name again. "
+                "Import the file into an empty place, and bring the image from there by image_replicate.")
 
     def make_worker(self):
         reader = ChunkReader(self._repository)

@@ -4,7 +4,8 @@
 
 """Prune: remove images, and the chunks and pages that no image needs any more, while captures run.
 
-    remove images -> sessions -> lists -> mark -> decide older lists -> sweep -> publish a list -> sessions -> look again -> decide -> delete
+    remove images -> sessions -> lists -> mark -> decide older lists -> sweep
+        -> publish a list -> sessions -> look again -> decide -> delete
 
 docs/format.md, "Sessions and tombstones", says why that loses nothing; tests/unit/.../deletion_model.py proves it for small cases. A prune
 that is killed anywhere is finished by the next one. Several at once do no harm. The capture credential suffices.
@@ -293,7 +294,8 @@ class _Prune:
                 self._deleted += 1
                 self._deleted_bytes += size
             return
-        run(batches(), make_worker, worker_count(self._workers, self._repository.chunk_size, self._store.parallel), self._progress.cancelled)
+        count = worker_count(self._workers, self._repository.chunk_size, self._store.parallel)
+        run(batches(), make_worker, count, self._progress.cancelled)
 
     def _tidy(self, sessions: Dict[str, SessionState], lists: List[TombstoneList], now: float) -> None:
         """Remove sessions that are over, and lists that are forgotten."""

@@ -5,7 +5,8 @@
 """Replicate: images of one repository into another place, which is or becomes the same repository (same id, same keys).
 
 Objects travel as they are, and only those that are missing: keys, chunks, pages, and last the manifest of each image. A replica has a
-retention of its own; where it has given up an object name for good, the chunk gets its next generation there, and pages and manifest follow.
+retention of its own; where it has given up an object name for good, the chunk gets its next generation there, and pages and manifest
+follow.
 """
 
 import threading
@@ -53,14 +54,15 @@ def replicate(source: Repository, target: ObjectStore, key: Key, progress, wante
     """Bring images (all, or those wanted) of `source` to `target`. `key` is the one that opened the source.
 
     A key that may read proves every chunk on the way (decryption and id); with the capture credential header and length are checked.
-    Raises RepositoryError: the target holds another repository, or a store fails; DamagedObjectError: the source is damaged; CancelledError.
+    Raises RepositoryError: the target holds another repository, or a store fails; DamagedObjectError: the source is damaged;
+    CancelledError.
     An image is complete at the target, or not there; what was stored so far is not copied again.
     """
     started = time.monotonic()
     is_there = target.examine() and target.size(ROOT) is not None
     if is_there and read_info(target).id != source.info.id:
-        raise RepositoryError(f"{target.label} holds another repository ({read_info(target).id}, not {source.info.id}): a replica has the id "
-                              "of its source. Give an empty place.")
+        raise RepositoryError(f"{target.label} holds another repository ({read_info(target).id}, not {source.info.id}): a replica has "
+                              "the id of its source. Give an empty place.")
     present = set(target.list("images/")) if is_there else set()
     missing = [image for image in (image_ids(source) if wanted is None else wanted) if object_name(image) not in present]
     if check:

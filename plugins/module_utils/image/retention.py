@@ -38,7 +38,8 @@ def image_time(image_id: str) -> int:
     return calendar.timegm(time.strptime(image_id.rpartition("/")[2][:16], "%Y%m%dT%H%M%SZ"))
 
 
-def reasons_to_keep(image_ids: Iterable[str], policy: Policy, protected: Iterable[str] = (), last_image: bool = True) -> Dict[str, List[str]]:
+def reasons_to_keep(image_ids: Iterable[str], policy: Policy, protected: Iterable[str] = (),
+                    last_image: bool = True) -> Dict[str, List[str]]:
     """{image id: why it is kept}; an image without a reason may go. The ids may be of several machines, each is seen for itself.
 
     With `last_image` the newest image of a machine is always kept. Raises RepositoryError for a policy that keeps nothing.

@@ -6,7 +6,7 @@
 
 "structure" checks manifests, index pages, and that every chunk and every data key is there, of the right kind and size; the
 capture credential suffices. "full" also decrypts every chunk and checks its id, which proves that it restores. "sampled" does that with one
-of `parts` equal parts of the chunks; all parts together are all chunks, so whoever takes them in turn has read everything, and nothing need be remembered.
+of `parts` equal parts of the chunks; all parts together are all chunks, so whoever takes them in turn has read everything.
 """
 
 import threading
@@ -69,7 +69,8 @@ def verify(repository: Repository, image_ids_wanted: Optional[Sequence[str]] = N
     if level not in LEVELS:
         raise RepositoryError(f"{level!r} is no level of verification; there are: {', '.join(LEVELS)}.")
     if level != "structure" and not repository.can_read:
-        raise KeyAccessError("Verification that reads chunks needs a passphrase or key file; the capture credential can verify the structure.")
+        raise KeyAccessError("Verification that reads chunks needs a passphrase or key file; the capture credential can verify "
+                             "the structure.")
     part = int(time.time() // 86400) % parts + 1 if part is None else part
     if not 1 <= part <= parts:
         raise RepositoryError(f"There is no part {part} of {parts}.")

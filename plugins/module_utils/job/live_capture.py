@@ -82,6 +82,15 @@ class LiveCapture:
 
     def run(self, machine: dict) -> Captured:
         """Raises SourceError, RepositoryError, CancelledError; there is no image then, and nothing is left frozen."""
+        try:
+            looks = self._copy()
+            return Captured(self._writer.commit(machine, self._consistency(), self._evidence()), tuple(looks))
+        except BaseException:
+            self._writer.give_up()
+            raise
+
+    def _copy(self) -> List[Look]:
+        """All passes; returns what the last look at the disks has shown."""
         with ExitStack() as stack:
             stack.callback(self._snapshots.remove)
             self._snapshots.check()
@@ -96,8 +105,7 @@ class LiveCapture:
             reason = self._snapshots.overflowed()
             if reason:
                 raise SourceError(reason)
-        image = self._writer.commit(machine, self._consistency(), self._evidence())
-        return Captured(image, tuple(looks))
+        return looks
 
     # -- passes while everything runs -----------------------------------------------------------------------------------------
 

@@ -134,7 +134,8 @@ class SwiftClient(RemoteClient):
             entries = [Entry(entry["name"], entry["bytes"], _seconds(entry["last_modified"])) for entry in listed]
         except (ValueError, KeyError) as error:          # an answer whose body got lost is no empty list
             raise TransientError(f"the answer to a list request was cut short ({error})", answered=True) from error
-        return Page(entries, entries[-1].name if entries else None)        # the end is a page without keys: any other may be shorter than asked for
+        # The end is a page without keys: any other may be shorter than asked for.
+        return Page(entries, entries[-1].name if entries else None)
 
     def delete(self, key: str) -> None:
         answer = self._ask("DELETE", key)

@@ -129,8 +129,9 @@ class GivenUp:
         self.base = newest_base(lists)
         chunks, pages = set(), set()
         for item in lists:
-            chunks.update(set(records(item.names.chunks, CHUNK_RECORD)) - set(records(item.kept.chunks if item.kept else b"", CHUNK_RECORD)))
-            pages.update(set(records(item.names.pages, PAGE_RECORD)) - set(records(item.kept.pages if item.kept else b"", PAGE_RECORD)))
+            kept = item.kept or Names(b"", b"")
+            chunks.update(set(records(item.names.chunks, CHUNK_RECORD)) - set(records(kept.chunks, CHUNK_RECORD)))
+            pages.update(set(records(item.names.pages, PAGE_RECORD)) - set(records(kept.pages, PAGE_RECORD)))
         self.names = pack(chunks, pages)
 
     def has_chunk(self, chunk_id: bytes, generation: int) -> bool:
