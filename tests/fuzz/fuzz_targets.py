@@ -31,7 +31,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.machine.initramf
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository import datakey, repository, slots
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.crypto import AuthenticationError
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys import KeyFile, NoKey, Secrets
-from ansible_collections.agnostic.recovery.plugins.module_utils.repository.store import ObjectStore, Peek, missing
+from ansible_collections.agnostic.recovery.plugins.module_utils.repository.store import Entry, ObjectStore, Peek, missing
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.usedmap import used_map
 
 IMAGE = "m/20261122T010203Z-00000001"
@@ -72,6 +72,12 @@ class Objects(ObjectStore):
 
     def list(self, prefix):
         return [name for name in sorted(self._objects) if name.startswith(prefix)]
+
+    def scan(self, prefix):
+        return [Entry(name, len(self._objects[name]), 0.0) for name in self.list(prefix)]
+
+    def delete(self, name):
+        self._objects.pop(name, None)
 
 
 def opened(encrypted, store=None):

@@ -8,7 +8,7 @@ While these are frozen their maps are exact. While they run a map is only someth
 disk is read again.
 """
 
-from typing import Callable, Collection, Dict, NamedTuple
+from typing import Callable, Collection, Dict, NamedTuple, Set
 
 from ..errors import SourceError
 from ..machine.model import Content, Disk
@@ -18,6 +18,7 @@ from .mapread import ReadAt
 from .ranges import Ranges
 from .usedmap import UsedMap, used_map
 
+_CONTAINERS = ("lvm2", "md", "luks")
 _EXT = ("ext2", "ext3", "ext4")
 _RUNNING = {"ext2": ext.used_while_running, "ext3": ext.used_while_running, "ext4": ext.used_while_running,
             "xfs": xfs.used_while_running}       # type: Dict[str, Callable[[ReadAt, int], Ranges]]
@@ -33,6 +34,8 @@ class MountedPart(NamedTuple):
 
 def frozen_map(read_at: ReadAt, disk: Disk, frozen: Collection[int], mounted: Collection[MountedPart]) -> UsedMap:
     """The map of a disk; `frozen`: numbers of the partitions (0: the whole disk) of which everything that is mounted is frozen."""
+    # A volume group or an array may also hold what is not mounted and was never shut down well: a freeze of the rest says nothing of it.
+    frozen = set(frozen).difference(_containers(disk))
     still = used_map(read_at, _only(disk, lambda number: number not in frozen), False)
     stopped = used_map(read_at, _only(disk, lambda number: number in frozen), True)
     ranges = still.ranges.intersect(stopped.ranges)
@@ -53,6 +56,12 @@ def running_map(read_at: ReadAt, disk: Disk, mounted: Collection[MountedPart]) -
         if part.kind in _EXT:
             ranges = _without(ranges, part, lambda inner, size: idle(inner, size, running=True), read_at)
     return UsedMap(ranges, found.parts)
+
+
+def _containers(disk: Disk) -> Set[int]:
+    """The numbers of the partitions (0: the whole disk) that hold volumes and not one file system."""
+    contents = [(0, disk.content)] + [(part.number, part.content) for part in disk.partitions]
+    return {number for number, content in contents if content.kind in _CONTAINERS}
 
 
 def _without(ranges: Ranges, part: MountedPart, free: Callable[[ReadAt, int], Ranges], read_at: ReadAt) -> Ranges:
