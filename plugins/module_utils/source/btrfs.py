@@ -61,7 +61,8 @@ def _map_file_system(devices: Sequence[Device]) -> Dict[Volume, VolumeMap]:
     first = _sorted(system_chunks(superblock))
     chunks = _read_chunks(Trees(superblock, composed(first, readers, 1 << 64)), superblock, by_number)
     if superblock.log_root:
-        used, method = Ranges.ascending((chunk.offset, chunk.offset + chunk.length) for chunk in chunks), "btrfs chunks, a log is not replayed"
+        used = Ranges.ascending((chunk.offset, chunk.offset + chunk.length) for chunk in chunks)
+        method = "btrfs chunks, a log is not replayed"
     else:
         used, method = _used(Trees(superblock, composed(chunks, readers, 1 << 64)), superblock, chunks), "btrfs extent tree"
     on_devices = spread(chunks, used)

@@ -159,7 +159,8 @@ class Trees:
             yield data
             return
         count = struct.unpack_from("<I", data, 96)[0]
-        for _owner, _kind, _offset, child, child_generation in struct.iter_unpack("<QBQQQ", data[HEADER_SIZE:HEADER_SIZE + count * POINTER_SIZE]):
+        pointers = data[HEADER_SIZE:HEADER_SIZE + count * POINTER_SIZE]
+        for _owner, _kind, _offset, child, child_generation in struct.iter_unpack("<QBQQQ", pointers):
             yield from self._walk(child, level - 1, child_generation, seen)
 
     def _block(self, address: int, level: int, generation: int) -> bytes:

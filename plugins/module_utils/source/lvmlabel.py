@@ -40,8 +40,7 @@ def read_label(read_at: ReadAt, size: int) -> Label:
     """The label of a physical volume of `size` bytes. MapUnknown where there is none or it is damaged; damaged metadata areas are told."""
     sector, header = _find_label(read_at)
     uuid = header[:32].decode("ascii")
-    locations, position = _locations(header, 40)            # data areas: what the metadata says again
-    del locations
+    _data_areas, position = _locations(header, 40)          # the metadata says them again
     areas, position = _locations(header, position)
     fixed = [(0, max(LABEL_SECTORS * SECTOR, (sector + 1) * SECTOR))] + [(start, start + length) for start, length in areas]
     if position + 8 <= len(header) and struct.unpack_from("<I", header, position)[0]:

@@ -45,10 +45,12 @@ def _assembly(group: VolumeGroup, members: Tuple[Volume, ...]) -> Assembly:
     readers = {index: member.read_at for index, member in enumerate(members)}
     plain = [volume for volume in group.logical_volumes if not volume.obstacle]
     opaque = [_Used(volume, _areas(volume), "", volume.obstacle) for volume in group.logical_volumes if volume.obstacle]
-    volumes = tuple(made_up(f"{group.name}/{volume.name}", volume.size, composed(volume.segments, readers, volume.size)) for volume in plain)
+    volumes = tuple(made_up(f"{group.name}/{volume.name}", volume.size, composed(volume.segments, readers, volume.size))
+                    for volume in plain)
 
     def spread_maps(maps: Sequence[VolumeMap]) -> List[VolumeMap]:
-        used = opaque + [_Used(logical, spread(logical.segments, found.ranges), "" if found.method == WHOLE else volume.content.kind, found.note)
+        used = opaque + [_Used(logical, spread(logical.segments, found.ranges),
+                               "" if found.method == WHOLE else volume.content.kind, found.note)
                          for logical, volume, found in zip(plain, volumes, maps)]
         return [_member_map(group, index, member.size, used) for index, member in enumerate(members)]
 

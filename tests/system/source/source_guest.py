@@ -58,7 +58,8 @@ def script():
             text += shell(f"pvcreate {device}", f"vgcreate -s 1m onmd {device}", "lvcreate -y -n inner -L 20m onmd")
             device = "/dev/onmd/inner"
         text += filled(device, "ext4", name)
-    return text + shell("vgchange -an onmd", "mdadm --wait /dev/md? || true", "cat /proc/mdstat", "sync", "mdadm --stop --scan", "cat /proc/mdstat")
+    return text + shell("vgchange -an onmd", "mdadm --wait /dev/md? || true", "cat /proc/mdstat", "sync",
+                        "mdadm --stop --scan", "cat /proc/mdstat")
 
 
 def guest(paths, script):

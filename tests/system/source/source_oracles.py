@@ -134,7 +134,10 @@ def free_of_xfs(image):
 
 
 def reached_by_dump_tree(image):
-    """What the trees and files of a btrfs over one device reach, whatever its extent tree says: Ranges. partclone marks more than is used."""
+    """What the trees and files of a btrfs over one device reach, whatever its extent tree says: Ranges.
+
+    partclone marks more than is used.
+    """
     text = run("btrfs", "inspect-internal", "dump-tree", image)
     node_size = int(re.search(r"^nodesize\s+(\d+)", run("btrfs", "inspect-internal", "dump-super", image), re.M).group(1))
     chunks = []

@@ -178,7 +178,8 @@ def test_the_extent_tree_would_lose_fsynced_files(work):
 
 
 @pytest.mark.parametrize("options, count, reason", [
-    ("-d raid5 -m raid1", 3, "chunks of type"), ("--csum xxhash", 1, "checksums of type 1"), ("-d raid1 -m raid1", 2, "1 of its 2 devices")])
+    ("-d raid5 -m raid1", 3, "chunks of type"), ("--csum xxhash", 1, "checksums of type 1"),
+    ("-d raid1 -m raid1", 2, "1 of its 2 devices")])
 def test_btrfs_that_is_read_whole(options, count, reason, work):
     need("mkfs.btrfs")
     images = [make_image(os.path.join(work, f"disk{number}"), 300 * MIB) for number in range(count)]

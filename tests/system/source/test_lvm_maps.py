@@ -85,7 +85,8 @@ def test_a_copy_of_the_used_ranges_holds_the_same_volumes(group, work):
     with opened(group.images) as disks:
         found = used_maps(disks)
     assert [(each.parts[0].kind, each.parts[0].method) for each in found] == [
-        ("lvm2", "lvm2: 3 of 3 LVs by btrfs, ext4"), ("lvm2", "lvm2: 2 of 2 LVs by btrfs, ext4"), ("lvm2", "lvm2: 2 of 2 LVs by btrfs, ext4")]
+        ("lvm2", "lvm2: 3 of 3 LVs by btrfs, ext4"), ("lvm2", "lvm2: 2 of 2 LVs by btrfs, ext4"),
+        ("lvm2", "lvm2: 2 of 2 LVs by btrfs, ext4")]
     copies = [copy_used(image, image + ".copy", each.ranges) for image, each in zip(group.images, found)]
     for name, (kind, _size) in VOLUMES.items():
         volume = read_volume(group.pieces("data", name), copies, os.path.join(work, "volume"))
@@ -136,7 +137,8 @@ snap {{ id = "{1}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_coun
 snapshot0 {{ id = "{2}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 4 type = "snapshot" chunk_size = 8 origin = "origin" cow_store = "snap" }} }}
 mirror {{ id = "{3}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = 1
- segment1 {{ start_extent = 0 extent_count = 3 type = "mirror" mirror_count = 2 region_size = 4096 mirrors = ["mirror_mimage_0", 0, "mirror_mimage_1", 0] }} }}
+ segment1 {{ start_extent = 0 extent_count = 3 type = "mirror" mirror_count = 2 region_size = 4096
+ mirrors = ["mirror_mimage_0", 0, "mirror_mimage_1", 0] }} }}
 mirror_mimage_0 {{ id = "{4}" status = ["READ", "WRITE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 3 type = "striped" stripe_count = 1 stripes = ["pv1", 108] }} }}
 mirror_mimage_1 {{ id = "{5}" status = ["READ", "WRITE"] flags = [] segment_count = 1
@@ -153,7 +155,8 @@ raid_rmeta_1 {{ id = "{9}" status = ["READ", "WRITE"] flags = [] segment_count =
 raid_rimage_1 {{ id = "{10}" status = ["READ", "WRITE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 2 type = "striped" stripe_count = 1 stripes = ["pv2", 101] }} }}
 pool {{ id = "{11}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = 1
- segment1 {{ start_extent = 0 extent_count = 5 type = "thin-pool" metadata = "pool_tmeta" pool = "pool_tdata" transaction_id = 1 chunk_size = 128
+ segment1 {{ start_extent = 0 extent_count = 5 type = "thin-pool" metadata = "pool_tmeta" pool = "pool_tdata" transaction_id = 1
+ chunk_size = 128
  discards = "passdown" zero_new_blocks = 1 }} }}
 pool_tmeta {{ id = "{12}" status = ["READ", "WRITE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 2 type = "striped" stripe_count = 1 stripes = ["pv2", 110] }} }}
@@ -162,7 +165,8 @@ pool_tdata {{ id = "{13}" status = ["READ", "WRITE"] flags = [] segment_count = 
 thin {{ id = "{14}" status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = 1
  segment1 {{ start_extent = 0 extent_count = 50 type = "thin" thin_pool = "pool" transaction_id = 0 device_id = 1 }} }}
 """
-OBSTACLES = {"origin": "part of snapshot", "snap": "part of snapshot", "snapshot0": "snapshot", "mirror": "mirror", "raid": "raid1", "pool": "thin-pool",
+OBSTACLES = {"origin": "part of snapshot", "snap": "part of snapshot", "snapshot0": "snapshot", "mirror": "mirror", "raid": "raid1",
+             "pool": "thin-pool",
              "thin": "thin", "raid_rmeta_0": "part of raid1", "pool_tdata": "part of thin-pool", "mirror_mimage_1": "part of mirror"}
 
 

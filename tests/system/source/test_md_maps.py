@@ -149,7 +149,8 @@ def test_a_guest_finds_the_copies_sound(disks):
     script = "run\n"
     for name in ARRAYS:
         own = f"$(basename $(readlink -f /dev/md/*{name}))"
-        script += f'debug sh "echo check > /sys/block/{own}/md/sync_action; mdadm --wait /dev/{own}; cat /sys/block/{own}/md/mismatch_cnt; true"\n' \
+        script += f'debug sh "echo check > /sys/block/{own}/md/sync_action; ' \
+            f'mdadm --wait /dev/{own}; cat /sys/block/{own}/md/mismatch_cnt; true"\n' \
             if name not in ("right", "raid0") else ""
     for name in ARRAYS:
         device = "/dev/onmd/inner" if name == "stack" else f"$(ls /dev/md/*{name})"

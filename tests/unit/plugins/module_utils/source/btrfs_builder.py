@@ -24,8 +24,8 @@ class Btrfs:
     SIZE = 8 * MIB
     TREE_BLOCKS = 4
 
-    def __init__(self, data=((0, 8192), (64 << 10, 4096)), devices=1, profile=SINGLE, log_root=0, levels=2, group_tree=False, incompat=0x341,
-                 generation=9, totals=None):
+    def __init__(self, data=((0, 8192), (64 << 10, 4096)), devices=1, profile=SINGLE, log_root=0, levels=2, group_tree=False,
+                 incompat=0x341, generation=9, totals=None):
         self.images = [bytearray(self.SIZE) for _device in range(devices)]
         self.generation = generation
         self.chunks = {SYSTEM_AT: self.chunk(MIB, 2, ((1, MIB),)), METADATA_AT: self.chunk(MIB, 4, ((1, 2 * MIB),))}
@@ -49,10 +49,12 @@ class Btrfs:
         self.used.update(totals)
         extents = [(SYSTEM_AT, 169, 0, bytes(24))] + [(address, 169, 0, bytes(24)) for address in blocks] \
             + [(DATA_AT + first, 168, length, bytes(53)) for first, length in data]
-        groups = [(start, 192, struct.unpack_from("<Q", chunk)[0], struct.pack("<3Q", self.used[start], 256, 0)) for start, chunk in self.chunks.items()]
+        groups = [(start, 192, struct.unpack_from("<Q", chunk)[0], struct.pack("<3Q", self.used[start], 256, 0))
+                  for start, chunk in self.chunks.items()]
         extents = sorted(extents + ([] if group_tree else groups))
         half = len(extents) // 2
-        devices = [struct.pack("<3Q", number + 1, self.SIZE, (1 if number else 3) * MIB).ljust(98, b"\0") for number in range(len(self.images))]
+        devices = [struct.pack("<3Q", number + 1, self.SIZE, (1 if number else 3) * MIB).ljust(98, b"\0")
+                   for number in range(len(self.images))]
         self.leaf(SYSTEM_AT, [(1, 216, number + 1, device) for number, device in enumerate(devices)]
                   + [(256, 228, start, chunk) for start, chunk in self.chunks.items()])
         roots = [(2, 132, 0, self.root_item(blocks[1], self.levels - 1))]

@@ -45,7 +45,8 @@ def test_text():
     assert lvmtext.parse("# nothing\n") == {}
 
 
-@pytest.mark.parametrize("text", ("a", "a =", "a = [", "a = [1", "a {", "}", "a = {", "= 1", '"a" = 1', 'a = "x', "a = 1 a = 2", "a = b", "a b = 1",
+@pytest.mark.parametrize("text", ("a", "a =", "a = [", "a = [1", "a {", "}", "a = {", "= 1", '"a" = 1', 'a = "x', "a = 1 a = 2", "a = b",
+                                  "a b = 1",
                                   "a = [ { } ]", "a = 1 $", "[", "\0", "a { b = 1 ] }"))
 def test_text_that_is_none(text):
     with pytest.raises(MapUnknown, match="LVM metadata"):
@@ -83,9 +84,11 @@ def test_where_the_bytes_lie():
     assert (group.name, group.seqno, group.extent_size, group.members) == ("vg", 3, MIB, ("sda", "sdb"))
     one, wide = group.logical_volumes
     assert list(lvm.extents(group, one)) == [Extent("sda", 2 * MIB, 2 * MIB, 0), Extent("sdb", MIB, MIB, 2 * MIB)]
-    assert list(lvm.extents(group, one, MIB + 5, 2 * MIB + 7)) == [Extent("sda", 3 * MIB + 5, MIB - 5, MIB + 5), Extent("sdb", MIB, 7, 2 * MIB)]
+    assert list(lvm.extents(group, one, MIB + 5, 2 * MIB + 7)) == [Extent("sda", 3 * MIB + 5, MIB - 5, MIB + 5),
+                                                                        Extent("sdb", MIB, 7, 2 * MIB)]
     found = list(lvm.extents(group, wide))
-    assert found[:3] == [Extent("sda", 5 * MIB, 65536, 0), Extent("sdb", 2 * MIB, 65536, 65536), Extent("sda", 5 * MIB + 65536, 65536, 131072)]
+    assert found[:3] == [Extent("sda", 5 * MIB, 65536, 0), Extent("sdb", 2 * MIB, 65536, 65536),
+                         Extent("sda", 5 * MIB + 65536, 65536, 131072)]
     assert found[-1] == Extent("sda", 8 * MIB, MIB, 4 * MIB) and sum(extent.length for extent in found) == wide.size == 5 * MIB
     with pytest.raises(MapUnknown):
         list(lvm.extents(group, one, 0, 4 * MIB))
@@ -126,7 +129,8 @@ def test_a_file_system_over_two_disks():
             copy[start:end] = image[start:end]
     back = bytearray(len(ext.image))
     for extent in lvm.extents(group, group.logical_volumes[0]):
-        back[extent.offset:extent.offset + extent.length] = copies[ord(extent.disk[-1]) - ord("a")][extent.start:extent.start + extent.length]
+        copy = copies["abc".index(extent.disk[-1])]
+        back[extent.offset:extent.offset + extent.length] = copy[extent.start:extent.start + extent.length]
     assert all(back[start:end] == ext.image[start:end] for start, end in ext.expected((5000, 5010), (9000, 9001)))
     assert sum(each.ranges.total for each in found) < 2 * MIB + ext.expected((5000, 5010), (9000, 9001)).total + 4 * 65536
 
@@ -282,7 +286,8 @@ def test_flipped_bits_never_free_what_is_used():
             assert not before.intersect(after.ranges.invert(len(image)))
 
 
-@pytest.mark.parametrize("word", ("stripe_count = 1", "extent_count = 2", "start_extent = 2", '"pv0", 1', "pe_start = 2048", "segment_count = 2",
+@pytest.mark.parametrize("word", ("stripe_count = 1", "extent_count = 2", "start_extent = 2", '"pv0", 1', "pe_start = 2048",
+                                  "segment_count = 2",
                                   "extent_size = 2048", "seqno = 3", "physical_volumes", "logical_volumes", "segment1", "type", '"striped"',
                                   '"VISIBLE"', '"Text Format Volume Group"', "version = 1", "id ="))
 @pytest.mark.parametrize("instead", ("", "7", '"x"', "[ ]", "{ }", "x = 1", "-1", "4294967297"))

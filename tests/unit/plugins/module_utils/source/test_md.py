@@ -26,7 +26,8 @@ def sealed_1(data):
     return data
 
 
-def super_1(role, disks, level, size, position, start=START, layout=2, chunk=CHUNK, events=9, resync=NEVER, features=0, uuid=b"u" * 16, roles=None):
+def super_1(role, disks, level, size, position, start=START, layout=2, chunk=CHUNK, events=9, resync=NEVER,
+            features=0, uuid=b"u" * 16, roles=None):
     """A superblock of format 1. size: bytes used of each member."""
     data = bytearray(256 + 2 * 128)
     used = 0 if level == 0 else size // 512
@@ -201,7 +202,8 @@ def test_members_that_are_not_in_sync(changed, reason):
 
 
 @pytest.mark.parametrize("changed, reason", [
-    ({"state": 0}, "not stopped cleanly"), ({"minor": 91}, "reshaped"), ({"role_state": 0}, "not all of its 2 members"), ({"events": 7}, "cleanly")])
+    ({"state": 0}, "not stopped cleanly"), ({"minor": 91}, "reshaped"), ({"role_state": 0}, "not all of its 2 members"),
+    ({"events": 7}, "cleanly")])
 def test_members_of_the_old_format_that_are_not_in_sync(changed, reason):
     images = [member("0.90", 0, 2, 1), member("0.90", 1, 2, 1, **changed)]
     put(images, "0.90", 1, 0, swap(2 * MIB))
@@ -209,7 +211,8 @@ def test_members_of_the_old_format_that_are_not_in_sync(changed, reason):
 
 
 @pytest.mark.parametrize("level, count, layout, reason", [
-    (-1, 2, 0, "level -1"), (5, 3, 5, "layout 5"), (10, 3, 0x102, "layout 0x102 over 3"), (10, 4, 0x201, "layout 0x201"), (6, 3, 2, "level 6"),
+    (-1, 2, 0, "level -1"), (5, 3, 5, "layout 5"), (10, 3, 0x102, "layout 0x102 over 3"), (10, 4, 0x201, "layout 0x201"),
+    (6, 3, 2, "level 6"),
     (10, 4, 0x10102, "layout 0x10102"), (10, 4, 0x100, "layout 0x100")])
 def test_levels_and_layouts_that_are_not_known(level, count, layout, reason):
     assert_whole([member("1.2", role, count, level, layout=layout) for role in range(count)], reason)
@@ -244,7 +247,8 @@ def test_superblocks_that_make_no_sense():
     for damaged, reason in ((both, "two MD arrays"), (image[:4096 + 10], "no MD superblock")):
         with pytest.raises(MapUnknown, match=reason):
             mdsuper.read_superblock(reader(damaged), len(damaged))
-    for fields, reason in (({"start": 0}, "lies within the data"), ({"size": 5 * MIB}, "more data than its member"), ({"role": 200}, "damaged")):
+    for fields, reason in (({"start": 0}, "lies within the data"), ({"size": 5 * MIB}, "more data than its member"),
+                           ({"role": 200}, "damaged")):
         values = dict({"role": 0, "disks": 2, "level": 1, "size": 2 * MIB, "position": 4096}, **fields)
         image[4096:4096 + 512] = super_1(**values)
         with pytest.raises(MapUnknown, match=reason):
