@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Adding, replacing and removing key slots, new epochs: stopped at every step, beside each other, against who may write to the store."""
+"""Adding, replacing and removing key slots, new epochs: killed at every step, beside each other, against who may write to the store."""
 
 import json
 import os
+import signal
 
 import pytest
 
@@ -22,10 +23,6 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.repository.repos
 pytest.importorskip("cryptography")
 
 FIRST, SECOND, THIRD, FOURTH = (KeyFile(bytes((number,)) * 64) for number in range(4))
-
-
-class Stopped(BaseException):
-    """As a kill: no code of ours catches it."""
 
 
 class InterruptedStore(DirectoryStore):
@@ -49,8 +46,19 @@ class InterruptedStore(DirectoryStore):
             self.at_step()
 
 
-def stop():
-    raise Stopped
+def killed_at(path, step, change):
+    """Make the change in a process that is killed (SIGKILL) before its step number `step`; False: it ended before that."""
+    child = os.fork()
+    if child == 0:
+        try:
+            with InterruptedStore(path, step, lambda: os.kill(os.getpid(), signal.SIGKILL)) as store:
+                change(store)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
 
 
 @pytest.fixture(name="store")
@@ -152,8 +160,8 @@ def test_who_was_removed_before_an_epoch_does_not_get_its_key(store):
 
 
 @pytest.mark.parametrize("change", [add, replace, remove, begin_epoch])
-def test_stopped_before_every_step(tmp_path, change):
-    """A working slot is left wherever it stops, and the same call does the rest."""
+def test_killed_before_every_step(tmp_path, change):
+    """A working slot is left wherever it is killed, and the same call does the rest."""
     step = 0
     while True:
         step += 1
@@ -162,12 +170,7 @@ def test_stopped_before_every_step(tmp_path, change):
             init_repository(store, FIRST)
             KeyAdministration(store, FIRST).add(THIRD, "third")
             secrets = open_repository(store, FIRST).secrets
-        with InterruptedStore(path, step, stop) as store:
-            try:
-                change(store)
-                stopped = False
-            except Stopped:
-                stopped = True
+        killed = killed_at(path, step, change)
         with DirectoryStore(path) as store:
             working = [key for key in (FIRST, SECOND) if opens(store, key)]
             assert working
@@ -184,7 +187,7 @@ def test_stopped_before_every_step(tmp_path, change):
             assert set(held.keyring.slots) <= stored(store)
             if change is begin_epoch:
                 assert held.keyring.epoch == 2
-        if not stopped:
+        if not killed:
             assert step > 2
             return
 
