@@ -195,6 +195,10 @@ options:
     type: str
 """
 
-    # Where a task has a second place.
-    TARGET = (DOCUMENTATION.replace("  repository:\n    description: The repository, as", "  target:\n    description: The place of the replica, as")
-              .replace("O(repository.", "O(target."))
+    TARGET = r"""
+options:
+  target:
+    description: The place of the replica. It is written as O(repository) is, with the same suboptions.
+    type: dict
+    required: true
+"""

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 
 import conftest  # noqa: E402,F401  pylint: disable=unused-import
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.image import capture, index, manifest  # noqa: E402
+from ansible_collections.agnostic.recovery.plugins.module_utils.image import capture, index, manifest, passes  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.codec import NONE, Zlib, new_compressor  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.envelope import CHUNK, MANIFEST, NO_KEY_ID, PAGE, Sealer  # noqa: E402
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.exporting import export_image  # noqa: E402
@@ -28,7 +28,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.source.ranges im
 
 CHUNK_SIZE = 4096
 PASSPHRASE = "Gr\u00fc\u00dfe aus dem Tresor"
-KEY_FILE = bytes(range(7, 71))
+KEY_FILE = bytes(range(64))      # has a zero: its file is taken for the binary that it is
 START = 1790000000.25            # 2026-09-21T13:33:20Z
 RANDOM = random.Random("agnostic.recovery")
 MACHINE = {"name": "shop", "notes": ["made by tests/golden/make.py"]}
@@ -93,7 +93,7 @@ class Maker:
         self.images = {}
 
     def capture(self, machine, compressor, *disks):
-        with mock.patch.object(capture, "new_compressor", compressor):
+        with mock.patch.object(passes, "new_compressor", compressor):
             image = capture.capture_image(self.repository, machine, dict(MACHINE, name=machine), [disk(*each) for each in disks],
                                           "offline", {"how": "golden"}, NoProgress(), workers=1)
         self.images[image.id] = {each[0]: expected(*each[1:]) for each in disks}
@@ -109,15 +109,8 @@ class Maker:
         return page_id, bytes(Sealer(PAGE, self.repository, self.repository.page_key, NO_KEY_ID, Zlib()).seal(page_id, plain))
 
     def seal_manifest(self, image_id, plain):
-        return bytes(
-    Sealer(
-        MANIFEST,
-        self.repository,
-        self.repository.manifest_key,
-        NO_KEY_ID,
-        Zlib()).seal(
-            image_id.encode("utf-8"),
-             plain))
+        sealer = Sealer(MANIFEST, self.repository, self.repository.manifest_key, NO_KEY_ID, Zlib())
+        return bytes(sealer.seal(image_id.encode("utf-8"), plain))
 
     def manifest_fields(self, image_id):
         return json.loads(manifest._encode(manifest.read_manifest(self.repository, image_id)).decode("ascii"))
@@ -136,21 +129,11 @@ class Maker:
             self.store.put_new(index.chunk_name(ids[number], generation), sealed[number])
         entry = index._ENTRY.pack
         zero, free = entry(1, 0, 0, 0, 0, 0, bytes(32)), bytes(52)
-        entries = [
-    entry(
-        2, 1, 0, 0, 0, len(
-            sealed[0]), ids[0]), entry(
-                2, 1, 0, 1, 10, len(
-                    sealed[2]), ids[2]), zero, free, entry(
-                        2, 1, 0, 0, len(
-                            sealed[0]), len(
-                                sealed[1]), ids[1]), entry(
-                                    2, 0, 0, 1, 0, 0, ids[3]), entry(
-                                        2, 0, 0, 0, 0, 0, ids[4]), entry(
-                                            2, 0, 0, 1, 0, 0, ids[3]), entry(
-                                                2, 0, 0, 4294967295, 0, 0, ids[5])]
-        first = index._HEADER.pack(1, 2, 7) + b"".join(pack_ids) + b"".join(entries[:7])
-        second = index._HEADER.pack(1, 0, 2) + b"".join(entries[7:])
+        entries = [entry(2, 1, 0, 0, 0, len(sealed[0]), ids[0]), entry(2, 1, 0, 1, 10, len(sealed[2]), ids[2]), zero, free,
+                   entry(2, 1, 0, 0, len(sealed[0]), len(sealed[1]), ids[1]), entry(2, 0, 0, 1, 0, 0, ids[3]), entry(2, 0, 0, 0, 0, 0, ids[4]),
+                   entry(2, 0, 0, 1, 0, 0, ids[3]), entry(2, 0, 0, 4294967295, 0, 0, ids[5])]
+        first = index._HEADER.pack(1, 2, 0, 7) + b"".join(pack_ids) + b"".join(entries[:7])
+        second = index._HEADER.pack(1, 0, 0, 2) + b"".join(entries[7:])
         pages = b""
         for plain in (first, second):
             page_id, page = self.seal_page(plain)
@@ -161,9 +144,10 @@ class Maker:
         info = manifest.DiskInfo("by hand", len(plain), 4096, len(plain), len(plain) - 2 * CHUNK_SIZE)
         image = manifest.ImageInfo(image_id, machine, manifest.iso_time(Clock.now), "crash", "",
                                    (info,), len(plain), len(plain), 1, 1, 0.5, ("a warning",))
-        manifest.write_manifest(self.repository, manifest.Manifest(
+        sealed = manifest.seal_manifest(self.repository, manifest.Manifest(
             image, CHUNK_SIZE, 7, (manifest.ManifestDisk(info, pages, ()),), dict(MACHINE, name=machine), {},
             manifest.merkle_root([("by hand", len(plain), pages)])))
+        self.store.put_new(manifest.object_name(image_id), sealed)
         self.images[image_id] = {"by hand": expected(plain)}
         self.pack = "packs/{0}/{1}".format(pack_ids[1].hex()[:2], pack_ids[1].hex())
         return image_id

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, the agnostic.recovery developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -26,7 +25,7 @@ from golden_maker import CHUNK_SIZE, HERE, KEY_FILE, PASSPHRASE, START, Clock, M
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import index, manifest
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.codec import ZLIB, ZSTD, Zlib
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.envelope import NO_KEY_ID, PAGE, Sealer
-from ansible_collections.agnostic.recovery.plugins.module_utils.repository import datakey, repository as repositories, slots
+from ansible_collections.agnostic.recovery.plugins.module_utils.repository import datakey, sealing, repository as repositories, slots
 
 
 class Given:
@@ -104,14 +103,14 @@ class DamagedMaker(Maker):
         self.case("root-cut", [["cut", "repository.json", -2]], damaged, "repository.json is no JSON text")
         self.case("root-missing", [["remove", "repository.json"]], missing, "repository.json is missing")
         self.case("root-newer",
-    [],
-    {"type": "RepositoryError",
-    "match": "format version 2; this version .* reads up to 1"},
-    "format version 2",
-    crafted={"repository.json": json.dumps(dict(root,
-    format_version=2,
-    suite="new"),
-     indent=1).encode("ascii")})
+                  [],
+                  {"type": "RepositoryError",
+                   "match": "format version 2; this version .* reads up to 1"},
+                  "format version 2",
+                  crafted={"repository.json": json.dumps(dict(root,
+                                                              format_version=2,
+                                                              suite="new"),
+                                                         indent=1).encode("ascii")})
         encode = repositories._encode_root
         for name, change in (("no-size", {"chunk_size": 5000}), ("no-id", {"id": "x" * 32}),
                              ("no-suite", {"suite": "rot13"}), ("no-number", {"chunk_size": "4096"})):
@@ -126,18 +125,18 @@ class DamagedMaker(Maker):
             self.case("root-altered", [], altered, "was altered", crafted={"repository.json": encode(dict(root, chunk_size=8192))})
             plain = {name: value for name, value in root.items() if name != "mac"}
             self.case(
-    "root-without-encryption",
-    [],
-    {
-        "type": "KeyAccessError",
-        "match": "is not encrypted, but a key was given"},
-        "a key was given",
-        crafted={
-            "repository.json": encode(
-                dict(
-                    plain,
-                    suite="none",
-                     public_key=""))})
+                "root-without-encryption",
+                [],
+                {
+                    "type": "KeyAccessError",
+                    "match": "is not encrypted, but a key was given"},
+                "a key was given",
+                crafted={
+                    "repository.json": encode(
+                        dict(
+                            plain,
+                            suite="none",
+                            public_key=""))})
 
     def _damage_file(self, chunk, other_chunk, refused):
         with open(self.path + ".zia", "rb") as file:
@@ -158,7 +157,7 @@ class DamagedMaker(Maker):
                 ("end-byte", ["flip", "", -1500], "checksum at its end", "SHA-256|no JSON|end mark"),
                 ("end-padding", ["flip", "", -1025], "not zero", "padding")):
             self.case("file-" + name, [step], dict(damaged, match=damaged["match"] + ".*" + engine), reader, repository=self.name + ".zia")
-        self.case("file-empty", [["cut", "", 0]], dict(damaged, match=damaged["match"] + \
+        self.case("file-empty", [["cut", "", 0]], dict(damaged, match=damaged["match"] +
                   ": it is cut short"), "truncated", repository=self.name + ".zia")
         for name, step, engine, reader in (
                 ("lacks-a-chunk", ["lack", "", chunk], "The file file.zia is not complete: it lacks " + chunk, chunk + " is missing"),
@@ -169,36 +168,36 @@ class DamagedMaker(Maker):
 
     def _damage_keys(self, chunk):
         names = sorted(slots.list_slots(self.store, self.repository.info.id), key=lambda slot: slot.type)
-        key_file, _pbkdf2, scrypt = (slot.object for slot in names)
+        key_file, _pbkdf2, scrypt = (slots.PREFIX + slot.name for slot in names)
         no_slot = {"type": "KeyAccessError", "match": "No key slot opens with this key file; not every slot could be tried: .*" + key_file}
         self.case("slot-byte", [["flip", key_file, 30]], no_slot, key_file, key="key-file")
         self.case("slot-cut", [["cut", key_file, 100]], no_slot, key_file, key="key-file")
-        self.case("slots-missing", [["remove", slot.object] for slot in names],
+        self.case("slots-missing", [["remove", slots.PREFIX + slot.name] for slot in names],
                   {"type": "KeyAccessError", "match": "no key slot for a key file"}, "no key slot opens", key="key-file")
         self.case("wrong-key-file", [], {"type": "KeyAccessError", "match": "The key file is wrong"},
                   "no key slot opens", key="wrong-key-file")
         fields = json.loads(self.store.get(scrypt).decode("ascii"))
         fields.pop("checksum")
-        others = [["remove", slot.object] for slot in names if slot.type != "scrypt"]
+        others = [["remove", slots.PREFIX + slot.name] for slot in names if slot.type != "scrypt"]
         for name, change in (("memory", {"n": 1 << 24}), ("work", {"p": 1 << 12}), ("parallel", {"n": 2, "r": 1, "p": 1 << 26}),
                              ("infinite", {"n": float("inf")}), ("nothing", {"salt": None}), ("newer", {"format_version": 2})):
             self.case(
-    "slot-" + name,
-    others,
-    {
-        "type": "KeyAccessError",
-        "match": "No key slot opens .* not every slot could be tried"},
-        "no key slot opens",
-        key="passphrase",
-        crafted={
-            scrypt: json.dumps(
-                dict(
-                    fields,
-                    checksum=slots._checksum(
+                "slot-" + name,
+                others,
+                {
+                    "type": "KeyAccessError",
+                    "match": "No key slot opens .* not every slot could be tried"},
+                "no key slot opens",
+                key="passphrase",
+                crafted={
+                    scrypt: json.dumps(
                         dict(
                             fields,
-                            **change)),
-                             **change)).encode("ascii")})
+                            checksum=slots._checksum(
+                                dict(
+                                    fields,
+                                    **change)),
+                            **change)).encode("ascii")})
         with open(os.path.join(self.path, chunk), "rb") as file:
             data_key = datakey.PREFIX + file.read(40)[8:].hex()
         other = next(name for name in self.store.list(datakey.PREFIX) if name != data_key)
@@ -243,18 +242,18 @@ class DamagedMaker(Maker):
         builder = index.PageBuilder(9)
         sealer = Sealer(PAGE, self.repository, self.repository.page_key, NO_KEY_ID, Zlib())
         self.case(
-    "page-other-content",
-    [],
-    {
-        "type": "DamagedObjectError",
-        "match": name +
-        " is damaged: its content is not what its name says"},
-        "is not the page of its name",
-        crafted={
-            name: bytes(
-                sealer.seal(
-                    page_id,
-                     builder.data()))})
+            "page-other-content",
+            [],
+            {
+                "type": "DamagedObjectError",
+                "match": name +
+                " is damaged: its content is not what its name says"},
+            "is not the page of its name",
+            crafted={
+                name: bytes(
+                    sealer.seal(
+                        page_id,
+                        builder.data()))})
 
     def _craft_chunks(self, page, name):
         chunk_id = page.chunk_id(1)
@@ -295,7 +294,7 @@ def main():
     write("wrong-key-file", KEY_FILE[::-1])
     with mock.patch("os.urandom", noise), mock.patch("time.time", Clock()), mock.patch("time.monotonic", lambda: 1.0), \
             mock.patch.object(repositories, "new_private_key", lambda: noise(32)), \
-            mock.patch.object(datakey, "new_private_key", lambda: noise(32)), \
+            mock.patch.object(sealing, "new_private_key", lambda: noise(32)), \
             mock.patch.object(repositories.time, "gmtime", lambda seconds=START, gmtime=__import__("time").gmtime: gmtime(seconds)):
         makers = [DamagedMaker("encrypted", True), DamagedMaker("plain", False)]
         for maker in makers:
@@ -304,7 +303,7 @@ def main():
             maker.store.close()
             shutil.rmtree(os.path.join(maker.path, "tmp"), ignore_errors=True)
     golden = {"repositories": {maker.name: {"id": maker.repository.info.id, "images": maker.images, "file": maker.second}
-        for maker in makers}, "damaged": [case for maker in makers for case in maker.cases]}
+                               for maker in makers}, "damaged": [case for maker in makers for case in maker.cases]}
     lines = ['"repositories": ' + json.dumps(golden["repositories"], indent=1, sort_keys=True),
              '"damaged": [\n' + ",\n".join(json.dumps(case, sort_keys=True) for case in golden["damaged"]) + "\n]"]
     write("golden.json", ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii"))

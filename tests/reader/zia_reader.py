@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, the agnostic.recovery developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -386,7 +385,7 @@ class Repository(object):
         return sorted(found)
 
     def manifest(self, image_id):
-        machine, _, moment = image_id.rpartition("/")
+        machine, _slash, moment = image_id.rpartition("/")
         name = "images/%s/%s" % (encode_machine(machine), moment)
         manifest = load_object(self.open_envelope(self.store.read(name), b"ZIAM", image_id.encode("utf-8"), MOST_MANIFEST, name), name)
         version = number(manifest.get("format_version"), 1, 1 << 62, "format_version of " + name)

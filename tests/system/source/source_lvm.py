@@ -68,9 +68,9 @@ class Lvm:
 
     def pieces(self, group, name):
         """(device number, byte of its disk file, bytes) of each run of a linear or striped volume, in order."""
-        areas = iter(self.areas(group)[name])
+        areas = list(self.areas(group)[name])
         for count, stripe in self.rows("lvs", "stripes,stripesize", "--segments", f"{group}/{name}"):
-            columns = [next(areas) for _column in range(int(count))]
+            columns, areas = areas[:int(count)], areas[int(count):]
             size = int(stripe) or columns[0][2]
             for offset in range(0, columns[0][2], size):
                 for number, start, _length in columns:

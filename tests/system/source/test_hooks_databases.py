@@ -21,7 +21,6 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.source.hooks imp
 SECONDS = 30
 
 
-
 @pytest.fixture(scope="module")
 def folder():
     with open_folder() as path:

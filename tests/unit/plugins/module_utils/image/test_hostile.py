@@ -76,13 +76,13 @@ def test_a_bomb_takes_no_memory(codec):
 
 
 @pytest.mark.parametrize("text",
-    [b"[" * 100000,
-    b'{"a":' * 100000,
-    b'{"format_version":' + b"9" * 100000 + b"}",
-    b'{"format_version":1e999}',
-    b"NaN",
-    b"{}",
-     b"1"])
+                         [b"[" * 100000,
+                          b'{"a":' * 100000,
+                          b'{"format_version":' + b"9" * 100000 + b"}",
+                          b'{"format_version":1e999}',
+                          b"NaN",
+                          b"{}",
+                          b"1"])
 def test_json_that_is_made_to_hurt(text):
     for name in ("root", "slot", "image_manifest"):
         fuzz_targets.TARGETS[name](text)

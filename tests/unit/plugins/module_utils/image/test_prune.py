@@ -70,7 +70,7 @@ def test_what_no_image_needs_goes_and_nothing_else(repository, capture, disk, ag
     capture(disk("c", "e"), machine="other")
     age(10)
     result = run(repository, first.id)
-    assert [image for image in image_ids(repository, "shop")] == [second.id]
+    assert list(image_ids(repository, "shop")) == [second.id]
     assert result.deleted == 1                                       # the first image's page: c is needed by another machine
     assert result.images == 2 and result.announced == 0 and result.deleted_bytes > 0
     assert len(objects(repository, "chunks/")) == 5 and len(objects(repository, "index/")) == 2

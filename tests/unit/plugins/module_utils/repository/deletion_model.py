@@ -174,7 +174,7 @@ def _prune(state, me, rules, lagging):
             yield {}, me._replace(step="read")
             return
         decided = [known for known, entry in me.known if entry[1] is not None]
-        for base in {max([entry[2] for _number, entry in me.known] or [0]), max(decided or [0])}:
+        for base in sorted({max([entry[2] for _number, entry in me.known] or [0]), max(decided or [0])}):
             if all(entry[1] is not None for known, entry in me.known if known <= base):
                 changed = dict(lists)
                 changed[number] = (me.candidates, None, base)

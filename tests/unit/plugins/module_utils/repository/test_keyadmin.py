@@ -212,7 +212,7 @@ def test_two_administrators_at_the_same_time(tmp_path, change, other):
             slot_of_first = names(store)["default"]
         ran = []
 
-        def interfere(path=path, ran=ran):
+        def interfere(path=path, ran=ran):    # pylint: disable=dangerous-default-value
             ran.append(True)
             with DirectoryStore(path) as beside:
                 try:

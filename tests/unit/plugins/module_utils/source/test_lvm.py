@@ -85,7 +85,7 @@ def test_where_the_bytes_lie():
     one, wide = group.logical_volumes
     assert list(lvm.extents(group, one)) == [Extent("sda", 2 * MIB, 2 * MIB, 0), Extent("sdb", MIB, MIB, 2 * MIB)]
     assert list(lvm.extents(group, one, MIB + 5, 2 * MIB + 7)) == [Extent("sda", 3 * MIB + 5, MIB - 5, MIB + 5),
-                                                                        Extent("sdb", MIB, 7, 2 * MIB)]
+                                                                   Extent("sdb", MIB, 7, 2 * MIB)]
     found = list(lvm.extents(group, wide))
     assert found[:3] == [Extent("sda", 5 * MIB, 65536, 0), Extent("sdb", 2 * MIB, 65536, 65536),
                          Extent("sda", 5 * MIB + 65536, 65536, 131072)]
