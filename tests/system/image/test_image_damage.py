@@ -47,6 +47,17 @@ def attempt(place, image_id, target):
         return str(error)
 
 
+def needed(place):
+    """The objects that a restore reads; of sessions only those that write and prune know."""
+    return [name for name in place.objects() if not name.startswith("sessions/")]
+
+
+def check_keyring(place, name):
+    """A damaged keyring keeps nobody from restoring, but it is told, and nothing is sealed under what may not be the newest key."""
+    with DirectoryStore(place.path) as store:
+        assert name in open_repository(store, place.key).problem
+
+
 def check_written(target, content):
     """What a failed restore has left is right or zero in every chunk."""
     partial = target + ".partial"
@@ -61,7 +72,7 @@ def test_every_object_altered(image, tmp_path):
     place, image_id, content = image
     target = str(tmp_path / "target")
     kinds = {}
-    for name in place.objects():
+    for name in needed(place):
         path = os.path.join(place.path, name)
         with open(path, "rb") as file:
             good = file.read()
@@ -73,7 +84,9 @@ def test_every_object_altered(image, tmp_path):
             with open(path, "wb") as file:
                 file.write(good[:position] + bytes((good[position] ^ 0x10,)) + good[position + 1:])
             message = attempt(place, image_id, target)
-            if message is None:
+            if message is None and name.startswith("keys/rings/"):
+                check_keyring(place, name)
+            elif message is None:
                 assert kind == "keys" and good[position:position + 1].isspace()      # white space of a key slot's JSON
             else:
                 check_message(message, name, image_id)
@@ -98,7 +111,7 @@ def check_message(message, name, image_id):
 def test_every_object_removed_emptied_and_cut(image, tmp_path):
     place, image_id, content = image
     target = str(tmp_path / "target")
-    for name in place.objects():
+    for name in needed(place):
         path = os.path.join(place.path, name)
         shutil.copyfile(path, str(tmp_path / "good"))
         size = os.stat(path).st_size
@@ -109,6 +122,10 @@ def test_every_object_removed_emptied_and_cut(image, tmp_path):
                 shutil.copyfile(str(tmp_path / "good"), path)
                 os.truncate(path, length)
             message = attempt(place, image_id, target)
+            if message is None and name.startswith("keys/rings/"):
+                if length is not None:
+                    check_keyring(place, name)
+                continue
             if message is None:
                 assert name.startswith("keys/slots/") and length == size - 1       # the line end of a key slot
                 continue

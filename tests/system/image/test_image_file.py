@@ -81,6 +81,11 @@ def test_a_killed_export_leaves_no_file_of_that_name(place, disk, tmp_path):
     assert path.read_bytes() == whole and not os.path.exists(str(path) + ".partial")
 
 
+def lasting(place):
+    """All objects but those of sessions, which every writer has of its own."""
+    return sorted(name for name in place.objects() if not name.startswith("sessions/"))
+
+
 def test_a_killed_import_leaves_no_image_and_goes_on(place, place_at, disk, tmp_path):
     path = tmp_path / "shop.zia"
     run("export", place, path)
@@ -102,7 +107,7 @@ def test_a_killed_import_leaves_no_image_and_goes_on(place, place_at, disk, tmp_
             run("import", other, path)
             assert other.leftovers() == []
             check_restore(other, disk, tmp_path)
-            assert sorted(other.objects()) == sorted(place.objects())
+            assert lasting(other) == lasting(place)
     assert interrupted, "no kill hit a running import"
 
 
