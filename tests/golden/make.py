@@ -301,7 +301,8 @@ def main():
             maker.make()
             maker.damage()
             maker.store.close()
-            shutil.rmtree(os.path.join(maker.path, "tmp"), ignore_errors=True)
+            for folder in ("sessions", "tmp"):               # no part of what a reader needs
+                shutil.rmtree(os.path.join(maker.path, folder), ignore_errors=True)
     golden = {"repositories": {maker.name: {"id": maker.repository.info.id, "images": maker.images, "file": maker.second}
                                for maker in makers}, "damaged": [case for maker in makers for case in maker.cases]}
     lines = ['"repositories": ' + json.dumps(golden["repositories"], indent=1, sort_keys=True),
