@@ -28,6 +28,7 @@ _STATUS_TABLE, _BUFFER_FULL, _SKIP_LOCKFS = 1 << 4, 1 << 8, 1 << 10
 # Flags of libdevmapper.h for udev, which travel in the upper half of the event number: all rules off, so that nothing looks for
 # file systems on our devices and no link of the original comes to point to its snapshot.
 _NO_UDEV_RULES = 0x000F0000 | 1
+_NO_DEVICE_MAPPER = (errno.ENOENT, errno.ENODEV, errno.ENXIO)      # no such node, or nothing in the kernel behind it
 _REMOVE_PATIENCE = 10.0                   # seconds; udev may have a device open for a moment
 
 
@@ -45,8 +46,13 @@ class MappedDevice(NamedTuple):
 
 
 def devices() -> List[MappedDevice]:
-    """All devices of device mapper. Raises SourceError."""
-    return parse_devices(_call(_LIST_DEVICES, "")[1])
+    """All devices of device mapper; none where the kernel has no such thing. Raises SourceError."""
+    try:
+        return parse_devices(_call(_LIST_DEVICES, "")[1])
+    except _Failed as error:
+        if error.number in _NO_DEVICE_MAPPER:
+            return []
+        raise
 
 
 def parse_devices(data: bytes) -> List[MappedDevice]:

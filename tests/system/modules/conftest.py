@@ -102,7 +102,7 @@ class Play:
     def task(self, module, register="result", **options):
         """A task of ours on the repository, with its key file unless it says otherwise."""
         arguments = dict({"repository": "{{ repository }}", "key_file": "{{ key }}"}, **options)
-        if module.startswith("image_") and not module.endswith("_info") or module == "recovery_kit":
+        if module.startswith("image_") and not module.endswith("_info"):
             arguments.setdefault("job_dir", "{{ job_dir }}")
         given = {name: value for name, value in arguments.items() if value is not None}
         task = {"agnostic.recovery." + module: given, "register": register}

@@ -156,7 +156,8 @@ def capture(repository, path, progress=None, limit=60, **options):
     reference = options.pop("snapshots", None) or Reference(options.pop("reference", path))
     with open_disk(path, "sda", live=True) as source:
         filesystems = mounted_from([source])
-        disk = LiveDisk(source, filesystems, reference.areas())
+        disk = LiveDisk(source, filesystems)
+        disk.leave_out(reference.areas())
         try:
             live = LiveCapture(lambda shown: ImageWriter(repository, "shop", shown, 3), [disk], filesystems, progress or NoProgress(),
                                limit=limit, snapshots=reference, **options)

@@ -83,7 +83,7 @@ def assert_replays_like_e2fsck(name, image, work):
 
 def find_journal(source, superblock):
     """The journal, and the file system block that it begins at."""
-    table = ext._descriptor_table(ext._View(source.read_at, superblock.block_size), superblock)
+    table = ext.descriptor_table(ext.View(source.read_at, superblock.block_size), superblock)
     inode = extjournal._read_inode(source.read_at, superblock, table)
     return extjournal.journal_of(source.read_at, superblock, table), extjournal._journal_blocks(source.read_at, superblock, inode)[0]
 

@@ -62,7 +62,7 @@ def test_the_map_before_recovery_would_lose_files(work):
         churned(image, kind, options, "dead", random.Random(seed), folder, full)
         with open_disk(full, "disk") as source:
             superblock = extlayout.read_superblock(source.read_at, source.size)
-            stale = ext._map(ext._View(source.read_at, superblock.block_size), source.size, superblock, verify=False)
+            stale = ext._map(ext.View(source.read_at, superblock.block_size), source.size, superblock, verify=False)
         copy_used(full, sparse, stale.ranges)
         expected = files_of(full, kind, folder)
         try:
