@@ -82,5 +82,5 @@ def _kit(repository, options, slots, key):
         id=repository.info.id, format_version=repository.info.format_version, created=repository.info.created,
         epoch=len(repository.secrets.private_keys) if repository.secrets else 0,
         fingerprint=" ".join(digest[start:start + 4] for start in range(0, 32, 4)),
-        location={name: value for name, value in given.items() if name not in secrets}, withheld=secrets, slots=tuple(slots),
+        location={name: value for name, value in given.items() if name not in secrets}, withheld=secrets, slots=tuple(sorted(slots)),
         machines=tuple(sorted({image_id.rpartition("/")[0] for image_id in image_ids(repository)})), label=options["label"], key=key)

@@ -138,7 +138,7 @@ def test_a_server_under_load(kind, disk, spec, folder):
     copy = restored(spec, folder / "restored.raw", folder / "restored")
     try:
         place = copy.place / "server"
-        for name in ("pid", "socket", "postmaster.pid", "data/postmaster.pid"):
+        for name in ("pid", "socket", "data/postmaster.pid", ".s.PGSQL.5432", ".s.PGSQL.5432.lock"):      # of the server that ran
             if (place / name).exists():
                 (place / name).unlink()
         other = type(server)(place)
