@@ -11,10 +11,10 @@ import hashlib
 import os
 
 from ..errors import RecoveryError
-from ..machine.model import Machine
+from ..machine.model import CONTAINERS, Machine
 from ..machine.root import read_machine
 from ..machine.tree import Tree
-from ..recovery.model import CONTAINERS, RestoredDisk
+from ..recovery.model import RestoredDisk
 from ..recovery.mount import mounted_machine
 
 _FOLDER = "/run/agnostic.recovery/inspect"

@@ -10,6 +10,8 @@ into plain JSON data and back.
 
 from typing import NamedTuple, Tuple
 
+CONTAINERS = ("lvm2", "luks", "md")      # kinds of content that hide volumes inside
+
 
 class Content(NamedTuple):
     """What a disk, partition or volume holds, told by its signature."""

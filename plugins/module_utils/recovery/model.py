@@ -10,7 +10,6 @@ from ..errors import TargetError
 from ..machine.model import Content, Disk, partition_name
 
 ROOT_KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs")   # file systems that the root of a Linux machine may be
-CONTAINERS = ("lvm2", "luks", "md")                     # what hides volumes inside
 
 
 class RestoredDisk(NamedTuple):

@@ -12,12 +12,13 @@ import contextlib
 import os
 
 from ..errors import TargetError
+from ..machine.model import CONTAINERS
 from . import syscalls
 from .assemble import NotReachable, assemble, may_open
 from .backends import guestfs
 from .layout import read_layouts, refuse_used, volumes_of
 from .local import LocalHands
-from .model import CONTAINERS, MountedRoot
+from .model import MountedRoot
 from .session import Session
 from .state import STATE_FOLDER, Record, State
 from .teardown import tear_down

@@ -11,14 +11,13 @@ disk is read again.
 from typing import Callable, Collection, Dict, NamedTuple, Set
 
 from ..errors import SourceError
-from ..machine.model import Content, Disk
+from ..machine.model import CONTAINERS, Content, Disk
 from . import ext, xfs
 from .extidle import idle
 from .mapread import ReadAt
 from .ranges import Ranges
 from .usedmap import UsedMap, used_map
 
-_CONTAINERS = ("lvm2", "md", "luks")
 _EXT = ("ext2", "ext3", "ext4")
 _RUNNING = {"ext2": ext.used_while_running, "ext3": ext.used_while_running, "ext4": ext.used_while_running,
             "xfs": xfs.used_while_running}       # type: Dict[str, Callable[[ReadAt, int], Ranges]]
@@ -61,7 +60,7 @@ def running_map(read_at: ReadAt, disk: Disk, mounted: Collection[MountedPart]) -
 def _containers(disk: Disk) -> Set[int]:
     """The numbers of the partitions (0: the whole disk) that hold volumes and not one file system."""
     contents = [(0, disk.content)] + [(part.number, part.content) for part in disk.partitions]
-    return {number for number, content in contents if content.kind in _CONTAINERS}
+    return {number for number, content in contents if content.kind in CONTAINERS}
 
 
 def _without(ranges: Ranges, part: MountedPart, free: Callable[[ReadAt, int], Ranges], read_at: ReadAt) -> Ranges:
