@@ -119,7 +119,8 @@ class DamagedMaker(Maker):
         pretty = json.dumps(json.loads(encode(root).decode("ascii")), indent=1, sort_keys=True).encode("ascii") + b"\n"
         self.case("root-not-canonical", [], damaged, "not canonical", crafted={"repository.json": pretty})
         deep = b'{"format_version":' + b"[" * 3000 + b"]" * 3000 + b"}"
-        self.case("root-deep", [], damaged, "no JSON text", crafted={"repository.json": deep})
+        # Pythons differ in how deep a text they parse, so the reader may also find the value itself wrong.
+        self.case("root-deep", [], damaged, "no JSON text|format_version of repository.json is", crafted={"repository.json": deep})
         if self.encrypted:
             altered = {"type": "DamagedObjectError", "match": "repository.json .* was altered: its authentication code"}
             self.case("root-altered", [], altered, "was altered", crafted={"repository.json": encode(dict(root, chunk_size=8192))})

@@ -163,7 +163,7 @@ def canonical(value):
 
 
 def number(value, least, most, what):
-    need(type(value) is int and least <= value <= most, "%s is %r" % (what, value))
+    need(type(value) is int and least <= value <= most, "%s is %.80r" % (what, value))
     return value
 
 

@@ -85,7 +85,7 @@ def test_no_order_of_events_breaks_an_image_in_larger_worlds(world):
     (lagging_listings, {"done_images": False}),
     (lagging_listings, {"ticks": 0}),
     (lagging_listings, {"ticks": 1}),
-], ids=str)
+], ids=lambda value: getattr(value, "__name__", str(value)))
 def test_every_rule_is_needed(world, change):
     _count, broken = model.explore(*_with_rules(world, model.SOUND._replace(**change)))
     assert broken is not None
