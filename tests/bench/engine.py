@@ -21,6 +21,14 @@ def library(name):
     return importlib.import_module("engine_library." + name)
 
 
+def location(repository):
+    """A folder, or a bucket as restic writes it, s3:URL/BUCKET, with the credentials in boto3's environment variables."""
+    if not repository.startswith("s3:"):
+        return {"type": "directory", "path": repository}
+    endpoint, bucket = repository[len("s3:"):].rsplit("/", 1)
+    return {"type": "s3", "endpoint_url": endpoint, "bucket": bucket, "addressing_style": "path", "create": True}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("action", choices=["init", "capture", "restore", "verify"])
@@ -32,7 +40,7 @@ def main():
     options = parser.parse_args()
     with open(options.key_file, "rb") as file:
         key = library("repository.keys").KeyFile(file.read())
-    store = library("repository.open").open_store({"type": "directory", "path": options.repository})
+    store = library("repository.open").open_store(location(options.repository))
     repositories = library("repository.repository")
     if options.action == "init":
         more = {"chunk_size": options.chunk_size} if options.chunk_size else {}

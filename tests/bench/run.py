@@ -15,10 +15,11 @@ import again
 import disk as bench_disk
 import engine
 import first
+import objects
 from figures import show, table
 from measure import remove
 
-SECTIONS = ("first", "again")
+SECTIONS = ("first", "again", "objects")
 
 
 def main():
@@ -56,6 +57,9 @@ def measure(section, work, disk, options):
     if section == "first":
         figures = first.measure(work, disk, options.rounds, options.tool)
         return figures, first.promises(figures)
+    if section == "objects":
+        figures = objects.measure(work, disk)
+        return figures, objects.promises(figures)
     return again.measure(work, disk, engine.library("repository.repository").DEFAULT_CHUNK_SIZE >> 20)
 
 
