@@ -15,9 +15,9 @@ from typing import BinaryIO, Iterator, Tuple
 
 from ..errors import DamagedObjectError, RepositoryError, SourceError
 from ..repository.datakey import PREFIX as DATA_KEYS
-from ..repository.repository import MAX_CHUNK_SIZE, ROOT
+from ..repository.repository import MAX_CHUNK_SIZE
 from ..repository.slots import PREFIX as SLOTS
-from ..repository.store import MAX_OBJECT_SIZE, check_name
+from ..repository.store import MAX_OBJECT_SIZE, ROOT, check_name
 from .envelope import OVERHEAD
 from .index import MAX_PAGE_SIZE
 from .manifest import MAX_MANIFEST_SIZE, PREFIX as IMAGES

@@ -16,9 +16,10 @@ from typing import Iterator, NamedTuple, Tuple
 
 from ..errors import KeyAccessError, RepositoryError, TargetError
 from ..repository.datakey import PREFIX as DATA_KEYS
-from ..repository.repository import ROOT, Repository
+from ..repository.repository import Repository
 from ..repository.keyring import GRANTS, MAX_RING_SIZE, RINGS
 from ..repository.slots import MAX_SLOT_SIZE, PREFIX as SLOTS
+from ..repository.store import ROOT
 from .container import ContainerWriter
 from .envelope import CHUNK, NO_KEY_ID, read_header
 from .index import STORED, Location, PageStore, page_name

@@ -19,10 +19,10 @@ from ..repository import datakey
 from ..repository.crypto import AuthenticationError
 from ..repository.keyring import GRANTS, RINGS
 from ..repository.keys import Key
-from ..repository.repository import ROOT, Repository, open_repository, read_info
+from ..repository.repository import Repository, open_repository, read_info
 from ..repository.sessions import Session
 from ..repository.slots import PREFIX as SLOTS
-from ..repository.store import ObjectStore, Peek, missing
+from ..repository.store import ROOT, ObjectStore, Peek, missing
 from ..repository.tombstones import GivenUp, read_lists
 from .container import read_container
 from .envelope import OVERHEAD

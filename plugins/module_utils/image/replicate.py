@@ -17,9 +17,9 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tup
 from ..errors import DamagedObjectError, RepositoryError
 from ..repository import datakey
 from ..repository.keys import Key
-from ..repository.repository import ROOT, Repository, open_repository, read_info
+from ..repository.repository import Repository, open_repository, read_info
 from ..repository.sessions import Session
-from ..repository.store import ObjectStore
+from ..repository.store import ROOT, ObjectStore
 from ..repository.tombstones import GivenUp, read_lists
 from .envelope import NO_KEY_ID, OVERHEAD
 from .index import STORED, Page, PageBuilder, PageStore, chunk_name, page_name

@@ -18,9 +18,10 @@ import threading
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set
 
 from ..errors import DamagedObjectError, RepositoryError
+from .directory_errors import directory_error
 from .mounts import is_local
 from .session import Session
-from .store import MAX_OBJECT_SIZE, Entry, ObjectStore, Peek, check_name, missing
+from .store import MAX_OBJECT_SIZE, ROOT, Entry, ObjectStore, Peek, check_name, missing
 
 _BATCH_OBJECTS = 32
 _BATCH_BYTES = 32 << 20
@@ -65,9 +66,9 @@ class DirectoryStore(ObjectStore):
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise self._error(error, "cannot be read") from error
+            raise directory_error(error, self.path, "cannot be read") from error
         foreign = sorted(found - _LEFTOVERS)
-        if foreign and "repository.json" not in found:
+        if foreign and ROOT not in found:
             raise RepositoryError(f"The directory {self.path} holds other files ({', '.join(foreign[:3])}); "
                                   "give an empty or new one for a repository.")
         return True
@@ -77,7 +78,7 @@ class DirectoryStore(ObjectStore):
             try:
                 os.makedirs(self.path, exist_ok=True)
             except OSError as error:
-                raise self._error(error, "cannot be created") from error
+                raise directory_error(error, self.path, "cannot be created") from error
         self._open_root()
         self._sync_directory(os.path.dirname(self.path) or "/")
 
@@ -88,7 +89,7 @@ class DirectoryStore(ObjectStore):
                 try:
                     self._root = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
                 except OSError as error:
-                    raise self._error(error, "cannot be opened") from error
+                    raise directory_error(error, self.path, "cannot be opened") from error
             return self._root
 
     def _open_session(self) -> Session:
@@ -98,7 +99,7 @@ class DirectoryStore(ObjectStore):
                 try:
                     self._session = Session(root)
                 except OSError as error:
-                    raise self._error(error, "cannot be written") from error
+                    raise directory_error(error, self.path, "cannot be written") from error
             return self._session
 
     def close(self) -> None:
@@ -150,7 +151,7 @@ class DirectoryStore(ObjectStore):
             if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
                 raise RepositoryError(f"The file system of {self.path} has no hard links, which a repository needs to commit images "
                                       "safely; use a Linux file system or NFS.") from error
-            raise self._error(error, "cannot be written") from error
+            raise directory_error(error, self.path, "cannot be written") from error
 
     def flush(self) -> None:
         with self._lock:
@@ -178,7 +179,7 @@ class DirectoryStore(ObjectStore):
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise self._error(error, "cannot be changed") from error
+            raise directory_error(error, self.path, "cannot be changed") from error
 
     def _write_temporary(self, name: str, data) -> _Pending:
         session = self._open_session()
@@ -191,7 +192,7 @@ class DirectoryStore(ObjectStore):
         try:
             fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=self._root)
         except OSError as error:
-            raise self._error(error, "cannot be written") from error
+            raise directory_error(error, self.path, "cannot be written") from error
         try:
             written = 0
             while written < len(view):
@@ -200,7 +201,7 @@ class DirectoryStore(ObjectStore):
         except OSError as error:
             os.close(fd)
             self._discard(temporary)
-            raise self._error(error, "cannot be written") from error
+            raise directory_error(error, self.path, "cannot be written") from error
         return _Pending(fd, temporary, name, len(view))
 
     def _publish(self, batch: List[_Pending]) -> None:
@@ -217,7 +218,7 @@ class DirectoryStore(ObjectStore):
                 with self._lock:
                     self._unsynced.add(directory)
         except OSError as error:
-            failure = self._error(error, "cannot be written")
+            failure = directory_error(error, self.path, "cannot be written")
             with self._lock:
                 self._failed = self._failed or failure
             for item in batch[done:]:
@@ -267,7 +268,7 @@ class DirectoryStore(ObjectStore):
                 os.close(fd)
         except OSError as error:
             if error.errno not in _NO_SYNC:
-                raise self._error(error, "cannot be written") from error
+                raise directory_error(error, self.path, "cannot be written") from error
 
     # -- reading ----------------------------------------------------------------------------------------------------------
 
@@ -283,7 +284,7 @@ class DirectoryStore(ObjectStore):
                 raise DamagedObjectError(f"The object {name} in {self.path} is larger ({size} bytes) than any object can be.")
             data = _read(fd, offset, length)
         except OSError as error:
-            raise self._error(error, f"cannot be read (object {name})") from error
+            raise directory_error(error, self.path, f"cannot be read (object {name})") from error
         finally:
             os.close(fd)
         if len(data) != length:
@@ -297,7 +298,7 @@ class DirectoryStore(ObjectStore):
         try:
             return Peek(_read(fd, 0, length), os.fstat(fd).st_size)
         except OSError as error:
-            raise self._error(error, f"cannot be read (object {name})") from error
+            raise directory_error(error, self.path, f"cannot be read (object {name})") from error
         finally:
             os.close(fd)
 
@@ -310,7 +311,7 @@ class DirectoryStore(ObjectStore):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._error(error, f"cannot be read (object {name})") from error
+            raise directory_error(error, self.path, f"cannot be read (object {name})") from error
         if not stat.S_ISREG(status.st_mode):
             raise DamagedObjectError(f"The object {name} in {self.path} is not a regular file.")
         with self._lock:
@@ -329,7 +330,7 @@ class DirectoryStore(ObjectStore):
         except FileNotFoundError:
             return
         except OSError as error:
-            raise self._error(error, "cannot be listed") from error
+            raise directory_error(error, self.path, "cannot be listed") from error
         for name in found:
             if not prefix and name in ("tmp/", "lost+found/"):
                 continue
@@ -345,7 +346,7 @@ class DirectoryStore(ObjectStore):
             except FileNotFoundError:
                 continue                         # removed since
             except OSError as error:
-                raise self._error(error, f"cannot be read (object {name})") from error
+                raise directory_error(error, self.path, f"cannot be read (object {name})") from error
             yield Entry(name, status.st_size, status.st_mtime)
 
     def _open_object(self, name: str) -> Optional[int]:
@@ -362,37 +363,11 @@ class DirectoryStore(ObjectStore):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._error(error, f"cannot be read (object {name})") from error
+            raise directory_error(error, self.path, f"cannot be read (object {name})") from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise DamagedObjectError(f"The object {name} in {self.path} is not a regular file.")
         return fd
-
-    # -- errors -----------------------------------------------------------------------------------------------------------
-
-    def _error(self, error: OSError, what: str) -> RepositoryError:
-        """One message for the operator from an error of the operating system."""
-        advice = _ADVICE.get(error.errno, "")
-        return RepositoryError(f"The repository directory {self.path} {what}: {error.strerror}.{advice}")
-
-
-_GONE = " Its disk or mount has failed or gone away: check it, then run this again."
-_ADVICE = {
-    errno.ENOSPC: " The file system is full: make room there and run this again; what is stored so far stays valid and is not stored "
-                  "twice.",
-    errno.EDQUOT: " The disk quota is used up: raise it or make room, then run this again.",
-    errno.EROFS: " It is mounted read-only: mount it read-write (after a look at the kernel log: errors can be the cause).",
-    errno.EACCES: " Run this as a user who may, or change the directory's owner and mode.",
-    errno.EPERM: " Run this as a user who may, or change the directory's owner and mode.",
-    errno.ENOENT: " Check the path and that its file system is mounted.",
-    errno.ENOTDIR: " Check the path: it must be a directory.",
-    errno.EIO: _GONE,
-    errno.ESTALE: _GONE,
-    errno.ENODEV: _GONE,
-    errno.ENXIO: _GONE,
-    errno.ENOTCONN: _GONE,
-    errno.ETIMEDOUT: _GONE,
-}
 
 
 def _start_writeback(fd: int) -> None:

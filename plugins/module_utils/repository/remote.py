@@ -14,9 +14,8 @@ from typing import Callable, Iterator, List, NamedTuple, Optional
 
 from ..errors import DamagedObjectError, RepositoryError
 from .retry import Retrier
-from .store import MAX_OBJECT_SIZE, Entry, ObjectStore, Peek, check_name, missing
+from .store import MAX_OBJECT_SIZE, ROOT, Entry, ObjectStore, Peek, check_name, missing
 
-_ROOT = "repository.json"
 _LEFTOVERS = {"keys", "tmp"}     # what an interrupted repository_init may have left
 _PROBE = "tmp/probe"
 _PROBE_CONTENT = b"agnostic.recovery tests here whether the server keeps an object that is there already\n"
@@ -98,7 +97,7 @@ class RemoteStore(ObjectStore):
         if page is None:
             return False
         foreign = sorted({entry.name[len(self._prefix):].split("/")[0] for entry in page.entries} - _LEFTOVERS - {""})
-        if foreign and self.size(_ROOT) is None:
+        if foreign and self.size(ROOT) is None:
             raise RepositoryError(f"{self.label} holds other objects ({', '.join(foreign[:3])}); give an empty place, or another "
                                   "prefix, for a repository.")
         return True

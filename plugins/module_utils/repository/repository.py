@@ -20,7 +20,7 @@ from .datakey import DataKey
 from .keyring import Keyring, epoch_public_key, follow, put_keyring
 from .keys import CaptureCredential, Key, NoKey, Secrets, read_credential, write_credential
 from .slots import OpenSlot, add_slot, check_new_key, open_slots
-from .store import ObjectStore
+from .store import ROOT, ObjectStore
 
 FORMAT_VERSION = 1
 DEFAULT_CHUNK_SIZE = 2 << 20
@@ -29,7 +29,6 @@ MAX_CHUNK_SIZE = 8 << 20
 SUITE_NONE = 0
 SUITE_AES_256_GCM = 1
 
-ROOT = "repository.json"
 _MAX_ROOT_SIZE = 64 << 10
 _SUITES = {"none": SUITE_NONE, "aes-256-gcm": SUITE_AES_256_GCM}
 

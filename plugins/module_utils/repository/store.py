@@ -13,6 +13,7 @@ from typing import Iterable, Iterator, NamedTuple, Optional
 
 from ..errors import DamagedObjectError, RepositoryError
 
+ROOT = "repository.json"        # the object that makes a place a repository; the last one that is stored when it is made
 MAX_OBJECT_SIZE = 128 << 20     # bytes; no object of format 1 is larger, and no reader takes a larger one into memory
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_~%-][A-Za-z0-9._~%-]{0,254}\Z")
