@@ -12,17 +12,18 @@ commits instead.) The totals of the block groups and of the superblock must agre
 import struct
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
-from .btrfstree import CHUNK_KEY, Superblock, Trees, chunk_segment, keys, read_superblock, system_chunks
+from .btrfstree import CHUNK_KEY, HEADER_SIZE, Superblock, Trees, chunk_segment, keys, read_superblock, system_chunks
 from .mapread import MapUnknown
 from .ranges import Ranges, RangesBuilder
 from .stripes import Segment, composed, spread
 from .volume import Volume, VolumeMap, attempt, whole
 
-EXTENT_TREE, BLOCK_GROUP_TREE = 2, 11
+EXTENT_TREE, CHECKSUM_TREE, BLOCK_GROUP_TREE = 2, 7, 11
 ROOT_ITEM, EXTENT_ITEM, METADATA_ITEM, BLOCK_GROUP_ITEM, DEVICE_ITEM = 132, 168, 169, 192, 216
 FIRST_BYTES = 1 << 20                    # never part of a chunk: boot code, superblock
 SUPERBLOCKS = (64 << 10, 64 << 20, 256 << 30)
 SUPER_SIZE = 4096
+EXTENT_SIZE, EXTENT_OF_DATA = 24, 1        # btrfs_extent_item, and its flag
 
 Device = Tuple[Volume, Superblock]
 
@@ -50,7 +51,22 @@ def map_devices(volumes: Sequence[Volume]) -> Dict[Volume, VolumeMap]:
     return maps
 
 
-def _map_file_system(devices: Sequence[Device]) -> Dict[Volume, VolumeMap]:
+class FileSystem(NamedTuple):
+    """A file system as its superblock had it when that was read."""
+    superblock: Superblock
+    chunks: List[Segment]
+    trees: Trees
+
+
+class Extent(NamedTuple):
+    start: int           # logical addresses
+    end: int
+    generation: int      # the transaction that made it
+    is_data: bool        # of files; else a tree block
+
+
+def open_devices(devices: Sequence[Device]) -> FileSystem:
+    """The file system that these devices make up, all of them. MapUnknown where they do not."""
     superblock = devices[0][1]
     by_number = {own.device: volume for volume, own in devices}
     if len(by_number) != len(devices) or len(devices) != superblock.devices:
@@ -60,19 +76,24 @@ def _map_file_system(devices: Sequence[Device]) -> Dict[Volume, VolumeMap]:
     readers = {number: volume.read_at for number, volume in by_number.items()}
     first = _sorted(system_chunks(superblock))
     chunks = _read_chunks(Trees(superblock, composed(first, readers, 1 << 64)), superblock, by_number)
-    if superblock.log_root:
-        used = Ranges.ascending((chunk.offset, chunk.offset + chunk.length) for chunk in chunks)
+    return FileSystem(superblock, chunks, Trees(superblock, composed(chunks, readers, 1 << 64)))
+
+
+def _map_file_system(devices: Sequence[Device]) -> Dict[Volume, VolumeMap]:
+    system = open_devices(devices)
+    if system.superblock.log_root:
+        used = Ranges.ascending((chunk.offset, chunk.offset + chunk.length) for chunk in system.chunks)
         method = "btrfs chunks, a log is not replayed"
     else:
-        used, method = _used(Trees(superblock, composed(chunks, readers, 1 << 64)), superblock, chunks), "btrfs extent tree"
-    on_devices = spread(chunks, used)
-    return {volume: VolumeMap(on_devices.get(own.device, Ranges()).union(_fixed(volume, own)), method) for volume, own in devices}
+        used, method = used_addresses(system), "btrfs extent tree"
+    on_devices = spread(system.chunks, used)
+    return {volume: VolumeMap(on_devices.get(own.device, Ranges()).union(fixed(own, volume.size)), method) for volume, own in devices}
 
 
-def _fixed(volume: Volume, superblock: Superblock) -> Ranges:
+def fixed(superblock: Superblock, size: int) -> Ranges:
     """Used whatever the trees say: the first bytes, the superblocks, what lies behind the file system."""
-    return Ranges([(0, FIRST_BYTES), (superblock.device_size, volume.size)]
-                  + [(start, start + SUPER_SIZE) for start in SUPERBLOCKS]).clip(0, volume.size)
+    return Ranges([(0, FIRST_BYTES), (superblock.device_size, size)]
+                  + [(start, start + SUPER_SIZE) for start in SUPERBLOCKS]).clip(0, size)
 
 
 def _sorted(segments: Iterator[Segment]) -> List[Segment]:
@@ -104,26 +125,40 @@ def _read_chunks(trees: Trees, superblock: Superblock, devices: Dict[int, Volume
     return _sorted(iter(chunks))
 
 
-def _used(trees: Trees, superblock: Superblock, chunks: Sequence[Segment]) -> Ranges:
-    """Logical addresses that extents have."""
-    roots = {item.owner: _tree(item.data)
-             for item in trees.items(superblock.root, superblock.root_level, superblock.generation, (ROOT_ITEM,))
-             if item.owner in (EXTENT_TREE, BLOCK_GROUP_TREE)}
-    builder = RangesBuilder()
+def tree_roots(system: FileSystem) -> Dict[int, Tree]:
+    """The trees that the tree of roots names, by their number."""
+    superblock = system.superblock
+    return {item.owner: _tree(item.data)
+            for item in system.trees.items(superblock.root, superblock.root_level, superblock.generation, (ROOT_ITEM,))}
+
+
+def extents(system: FileSystem, tree: Tree) -> Iterator[Extent]:
+    """All extents that the extent tree has, in the order of their addresses."""
     position = 0
-    for leaf in trees.leaves(*roots[EXTENT_TREE]):
-        for address, kind, length, _start, _size in keys(leaf):
+    for leaf in system.trees.leaves(*tree):
+        for address, kind, length, place, size in keys(leaf):
             if kind not in (EXTENT_ITEM, METADATA_ITEM):
                 continue
             if kind == METADATA_ITEM:
-                length = superblock.node_size
+                length = system.superblock.node_size
             if address < position:
                 raise MapUnknown("extents overlap")
+            if size < EXTENT_SIZE:
+                raise MapUnknown("an extent item is damaged")
             position = address + length
-            builder.add(address, position)
+            _references, generation, flags = struct.unpack_from("<3Q", leaf, HEADER_SIZE + place)
+            yield Extent(address, position, generation, bool(flags & EXTENT_OF_DATA))
+
+
+def used_addresses(system: FileSystem) -> Ranges:
+    """Logical addresses that extents have. MapUnknown where the totals of the file system do not agree with them."""
+    superblock, roots = system.superblock, tree_roots(system)
+    builder = RangesBuilder()
+    for extent in extents(system, roots[EXTENT_TREE]):
+        builder.add(extent.start, extent.end)
     used = builder.ranges()
-    groups = trees.items(*roots[BLOCK_GROUP_TREE if superblock.has_block_group_tree else EXTENT_TREE], (BLOCK_GROUP_ITEM,))
-    _check_totals(superblock, chunks, used, {(item.owner, item.offset): struct.unpack_from("<Q", item.data)[0] for item in groups})
+    groups = system.trees.items(*roots[BLOCK_GROUP_TREE if superblock.has_block_group_tree else EXTENT_TREE], (BLOCK_GROUP_ITEM,))
+    _check_totals(superblock, system.chunks, used, {(item.owner, item.offset): struct.unpack_from("<Q", item.data)[0] for item in groups})
     return used
 
 

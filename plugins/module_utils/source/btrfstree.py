@@ -38,9 +38,11 @@ class Superblock(NamedTuple):
     log_root: int
     bytes_used: int
     devices: int
+    sector_size: int
     node_size: int
     has_block_group_tree: bool
     checksum: Callable[[bytes], bytes]
+    checksum_size: int       # bytes that data checksums have, one a sector
     root_level: int
     chunk_root_level: int
     chunk_root_generation: int
@@ -65,6 +67,7 @@ CHECKSUMS: Dict[int, Callable[[bytes], bytes]] = {
     2: lambda data: hashlib.sha256(data).digest(),
     3: lambda data: hashlib.blake2b(data, digest_size=32).digest(),
 }
+CHECKSUM_SIZES = {0: 4, 2: 32, 3: 32}
 
 
 def read_superblock(read_at: ReadAt, size: int) -> Superblock:
@@ -88,8 +91,8 @@ def read_superblock(read_at: ReadAt, size: int) -> Superblock:
         raise MapUnknown("the superblock's sizes make no sense, or the file system is larger than its partition")
     fsid = data[0x20:0x30]
     return Superblock(fsid, data[0x23B:0x24B] if incompat & INCOMPAT_METADATA_UUID else fsid, generation, root, chunk_root, log_root,
-                      bytes_used, devices, node_size, bool(ro_compat & RO_COMPAT_BLOCK_GROUP_TREE), CHECKSUMS[kind], root_level,
-                      chunk_level, chunk_generation, device, device_size, data[0x32B:0x32B + system_size])
+                      bytes_used, devices, sector_size, node_size, bool(ro_compat & RO_COMPAT_BLOCK_GROUP_TREE), CHECKSUMS[kind],
+                      CHECKSUM_SIZES[kind], root_level, chunk_level, chunk_generation, device, device_size, data[0x32B:0x32B + system_size])
 
 
 def _has_checksum(data: bytes, checksum: Callable[[bytes], bytes]) -> bool:

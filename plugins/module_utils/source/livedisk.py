@@ -15,7 +15,7 @@ from .hostmap import CapturedDisk, HostFilesystem, partition_device, served_over
 from .livemap import MountedPart, frozen_map, running_map
 from .ranges import Ranges
 from .usedmap import PartMap
-from .watch import CountWatch, FileWatch, Moment, reader_of
+from .watch import CountWatch, FileWatch, Moment, TransactionWatch, reader_of
 from .writecount import writes_beside_partitions, writes_to
 
 
@@ -117,6 +117,9 @@ class LiveDisk:
             if reader is not None:
                 yield _file_watch(only, self.read_at, reader)
                 continue
+            if only and only.kind == "btrfs":
+                yield TransactionWatch(only.place.areas[0], _part_reader(self.read_at, only.place.areas[0]))
+                continue
             device = only.device if only else partition_device(disk, start, size)
             if device:
                 yield CountWatch(ranges, lambda device=device: writes_to(device))
@@ -129,16 +132,17 @@ class LiveDisk:
 def _file_watch(filesystem: HostFilesystem, read_at, reader) -> FileWatch:
     area = filesystem.place.areas[0]
 
-    def read_part(offset: int, length: int) -> bytes:
-        return read_at(area.start + offset, max(0, min(length, area.size - offset)))
-
     def skip() -> frozenset:
         return frozenset(swap_files().get(filesystem.mount_device, ()))
 
     def unsure() -> str:
         return "NFS clients use it" if filesystem.mount_device in served_over_nfs() else ""
 
-    return FileWatch(area, read_part, reader, skip, unsure)
+    return FileWatch(area, _part_reader(read_at, area), reader, skip, unsure)
+
+
+def _part_reader(read_at, area: Area):
+    return lambda offset, length: read_at(area.start + offset, max(0, min(length, area.size - offset)))
 
 
 def _geometry(disk: Disk):

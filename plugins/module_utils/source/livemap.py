@@ -13,6 +13,7 @@ from typing import Callable, Collection, Dict, NamedTuple, Set
 from ..errors import SourceError
 from ..machine.model import CONTAINERS, Content, Disk
 from . import ext, xfs
+from .changed import btrfs
 from .extidle import idle
 from .mapread import ReadAt
 from .ranges import Ranges
@@ -20,7 +21,7 @@ from .usedmap import UsedMap, used_map
 
 _EXT = ("ext2", "ext3", "ext4")
 _RUNNING = {"ext2": ext.used_while_running, "ext3": ext.used_while_running, "ext4": ext.used_while_running,
-            "xfs": xfs.used_while_running}       # type: Dict[str, Callable[[ReadAt, int], Ranges]]
+            "xfs": xfs.used_while_running, "btrfs": btrfs.used_while_running}       # type: Dict[str, Callable[[ReadAt, int], Ranges]]
 
 
 class MountedPart(NamedTuple):

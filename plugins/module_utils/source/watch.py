@@ -12,11 +12,12 @@ between two of them.
 import time
 from typing import Callable, NamedTuple, Optional
 
-from .changed import ext, xfs
+from .changed import btrfs, ext, xfs
 from .changed.scan import Reader, Scan, look
 from .consistency import Area
 from .mapread import ReadAt
 from .ranges import Ranges
+from .volume import attempt
 
 READERS = {"ext2": ext.files, "ext3": ext.files, "ext4": ext.files, "xfs": xfs.files}
 # With these options files change in ways that their inodes do not tell of.
@@ -72,6 +73,34 @@ class FileWatch:
 
     def mark(self, moment: Moment) -> None:
         self._scan, self._marked = self._next, moment
+
+
+class TransactionWatch:
+    """Of a mounted btrfs that has one device. `note` says why the last look proved nothing.
+
+    The transaction is that of the last look, the checksums are those at the mark after it. What got its checksums in between was without
+    them before, so it was not proven then, and the pass after the mark reads it.
+    """
+
+    def __init__(self, area: Area, read_at: ReadAt):
+        """`read_at` counts from the start of the area."""
+        self.area = area
+        self.note = ""
+        self._read_at = read_at
+        self._before = self._next = None         # type: Optional[btrfs.Seen]
+        self._checksummed = None                 # type: Optional[Ranges]
+
+    def look(self) -> Ranges:
+        """What is unchanged since the last mark, in bytes of the disk."""
+        self._next, self.note = attempt(btrfs.see, self._read_at, self.area.size)
+        if self._before is None or self._checksummed is None or self.note:
+            return _NOTHING
+        clean, self.note = attempt(btrfs.unchanged, self._read_at, self.area.size, self._before, self._checksummed)
+        return _NOTHING if clean is None else clean.shift(self.area.start)
+
+    def mark(self, _moment: Moment) -> None:
+        self._before = self._next
+        self._checksummed, self.note = attempt(btrfs.has_checksums, self._read_at, self.area.size)
 
 
 class CountWatch:

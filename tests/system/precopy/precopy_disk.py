@@ -200,11 +200,15 @@ def check(path, kind, folder):
         run("xfs_repair", "-n", path)
     elif kind.startswith("ext"):
         run("e2fsck", "-fn", path)
+    elif kind == "btrfs":
+        run("btrfs", "check", "--readonly", "--check-data-csum", path)
 
 
 @contextlib.contextmanager
 def mounted(path, kind, folder):
     os.makedirs(folder, exist_ok=True)
+    if kind == "btrfs":
+        run("btrfs", "device", "scan", "--forget")       # the same file system on devices that are gone
     run("mount", "-o", "loop,nouuid" if kind == "xfs" else "loop", "-t", kind, path, folder)
     try:
         yield folder

@@ -5,8 +5,8 @@
 """Writes to a file system in every way there is, until it is killed: python3 precopy_load.py FOLDER SEED KIND.
 
 KIND: "churn" makes, changes and removes files of its own; "old" changes some bytes of files that were there before, now and then;
-"mmap" and "place" overwrite big files in place, through a mapping that is never given up and by pwrite, also with O_DIRECT; "log" appends
-records, and prints the number of each after it was fsynced.
+"mmap" and "place" overwrite big files in place, through a mapping that is never given up and by pwrite, also with O_DIRECT; "reserved" writes
+for the first time to space that was reserved long before; "log" appends records, and prints the number of each after it was fsynced.
 """
 
 import ctypes
@@ -118,6 +118,16 @@ def in_place(folder, rng):
             os.pwrite(fd, page[:rng.randrange(1, 4096)], rng.randrange(SIZE - 4096))
 
 
+def reserved(folder, rng):
+    fds = [os.open(os.path.join(folder, "r%d" % number), os.O_RDWR | os.O_CREAT, 0o644) for number in range(3)]
+    for fd in fds:
+        os.posix_fallocate(fd, 0, SIZE)
+    os.sync()
+    while True:
+        time.sleep(10 * PAUSE)
+        os.pwrite(rng.choice(fds), os.urandom(4096), rng.randrange(SIZE // 4096) * 4096)
+
+
 def log(folder, _rng):
     fd = os.open(os.path.join(folder, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     number = 0
@@ -143,7 +153,7 @@ def records(path):
 
 if __name__ == "__main__":
     try:
-        work = {"churn": churn, "old": old, "mmap": mapped, "place": in_place, "log": log}[sys.argv[3]]
+        work = {"churn": churn, "old": old, "mmap": mapped, "place": in_place, "reserved": reserved, "log": log}[sys.argv[3]]
         work(sys.argv[1], random.Random(int(sys.argv[2])))
     except OSError as error:
         if error.errno != 28:            # a full file system ends the load, and nothing else does

@@ -5,26 +5,20 @@
 """File systems captured while they are written to: what is restored is what was on the disk when they stood still."""
 
 import contextlib
-import hashlib
 import os
-import stat
 import time
 
 import pytest
-from precopy_disk import (CHUNK, MIB, Load, Part, Reference, TestDisk, capture, check, differences, extracted, mounted, need, repository_at,
-                          restored, run, unmount)
-from precopy_load import records
+from precopy_compare import OLD_SECONDS, LastLook, compare, passes_forced
+from precopy_disk import CHUNK, MIB, Load, Part, Reference, TestDisk, capture, differences, need, repository_at, restored, run, unmount
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import SourceError
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import list_images, read_manifest
-from ansible_collections.agnostic.recovery.plugins.module_utils.job import live_capture
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.disk import read_disk
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.changed import scan
-from ansible_collections.agnostic.recovery.plugins.module_utils.source.consistency import Applications, Area, Piece
+from ansible_collections.agnostic.recovery.plugins.module_utils.source.consistency import Area, Piece
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.usedmap import used_map
-
-OLD_SECONDS = 3      # files older than this when a mark is set are known to be unchanged afterwards
 
 PARTS = {
     "ext4": Part("ext4", "mkfs.ext4 -q -F", 160),
@@ -35,62 +29,6 @@ PARTS = {
     "xfs": Part("xfs", "mkfs.xfs -q -f", 320),
     "xfs-1k-lazytime": Part("xfs", "mkfs.xfs -q -f -b size=1024", 320, "lazytime"),
 }
-
-
-class LastLook(Applications):
-    """No application: notes what was committed just before the last freeze."""
-
-    def __init__(self, load):
-        self.load = load
-        self.committed = {}
-
-    def before_freeze(self):
-        self.committed = self.load.committed()
-
-
-@contextlib.contextmanager
-def passes_forced(number, monkeypatch):
-    """That many passes more while everything runs, however short the last one could be."""
-    left = [number]
-
-    def rate(_capture):
-        left[0] -= 1
-        return 1 if left[0] >= 0 else 1e12
-
-    with monkeypatch.context() as patch:
-        patch.setattr(live_capture, "_SHRINKS", 1e9)
-        patch.setattr(live_capture.LiveCapture, "_rate", rate)
-        yield
-
-
-def tree(folder):
-    """Path -> type, links, size and digest of the content of everything below."""
-    found = {}
-    for base, folders, files in os.walk(folder):
-        for name in folders + files:
-            path = os.path.join(base, name)
-            status = os.lstat(path)
-            entry = [status.st_mode, status.st_nlink]
-            if stat.S_ISREG(status.st_mode):
-                with open(path, "rb") as file:
-                    entry += [status.st_size, hashlib.sha256(file.read()).hexdigest()]
-            found[os.path.relpath(path, folder)] = entry
-    return found
-
-
-def compare(disk, path, reference, committed, work):
-    """Each file system of the restored disk is sound, and all its files are those of the frozen disk."""
-    for number, part in enumerate(disk.parts):
-        ours, theirs = (extracted(source, part, os.path.join(work, f"part{number}.{name}"))
-                        for source, name in ((path, "a"), (reference, "b")))
-        check(ours, part.kind, os.path.join(work, "check"))
-        with mounted(ours, part.kind, os.path.join(work, "a")) as first, mounted(theirs, part.kind, os.path.join(work, "b")) as second:
-            assert tree(first) == tree(second)
-            for (folder, name), count in committed.items():
-                if folder == part.folder:
-                    assert count > 0 and records(os.path.join(first, name)) >= count
-        os.unlink(ours)
-        os.unlink(theirs)
 
 
 @pytest.mark.parametrize("name, seed", [(name, seed) for seed, name in enumerate(sorted(PARTS))] + [("ext4", 11), ("xfs", 14)])

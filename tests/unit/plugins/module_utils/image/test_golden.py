@@ -10,8 +10,6 @@ import re
 
 import pytest
 
-import golden_cases as golden
-
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import RecoveryError
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.importing import import_image
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import image_ids, read_manifest
@@ -21,6 +19,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.image.verify imp
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.directory import DirectoryStore
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys import KeyFile, NoKey, Passphrase
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.repository import open_repository
+from ansible_collections.agnostic.recovery.tests.unit.plugins.module_utils.image import golden_cases as golden
 
 pytest.importorskip("cryptography")
 

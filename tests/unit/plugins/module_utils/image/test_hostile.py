@@ -11,14 +11,13 @@ import zlib
 
 import pytest
 
-import golden_cases as golden
-
 hypothesis = pytest.importorskip("hypothesis")
 pytest.importorskip("cryptography")
 
 from hypothesis import HealthCheck, given, settings, strategies as st  # noqa: E402
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.codec import ZLIB, ZSTD, CodecError, decompress  # noqa: E402
+from ansible_collections.agnostic.recovery.tests.unit.plugins.module_utils.image import golden_cases as golden  # noqa: E402
 
 
 def _load():
