@@ -19,13 +19,14 @@ class Btrfs:
     """Devices of 8 MiB: system chunk at 1 MiB, metadata chunk at 2 MiB (both on the first), data chunk at 4 MiB; each 1 MiB of a device.
 
     Tree blocks: chunk tree at SYSTEM_AT; at METADATA_AT root tree, root of the extent tree, its two leaves, block group tree.
-    data: ((first, bytes), ...) extents in the data chunk.
+    data: ((first, bytes), ...) extents in the data chunk, made in transaction 5 or as a third value says. summed: ((first, bytes), ...) of the
+    data chunk with checksums; with them there is a checksum tree, the last of the tree blocks.
     """
     SIZE = 8 * MIB
     TREE_BLOCKS = 4
 
     def __init__(self, data=((0, 8192), (64 << 10, 4096)), devices=1, profile=SINGLE, log_root=0, levels=2, group_tree=False,
-                 incompat=0x341, generation=9, totals=None):
+                 incompat=0x341, generation=9, totals=None, summed=None):
         self.images = [bytearray(self.SIZE) for _device in range(devices)]
         self.generation = generation
         self.chunks = {SYSTEM_AT: self.chunk(MIB, 2, ((1, MIB),)), METADATA_AT: self.chunk(MIB, 4, ((1, 2 * MIB),))}
@@ -33,7 +34,7 @@ class Btrfs:
         self.data_length = MIB * columns
         self.chunks[DATA_AT] = self.chunk(self.data_length, 1 | profile, tuple((number + 1, 4 * MIB) for number in range(devices)))
         self.levels = levels
-        self.trees(data, group_tree, totals or {})
+        self.trees([(*extent, 5)[:3] for extent in data], group_tree, totals or {}, summed)
         used = sum(self.used.values())
         for number in range(devices):
             self.superblock(number, log_root, incompat, 8 if group_tree else 0, used, devices)
@@ -43,12 +44,13 @@ class Btrfs:
         head = struct.pack("<4Q3I2H", length, 2, 65536, kind, 65536, 65536, 4096, len(stripes), 1)
         return head + b"".join(struct.pack("<2Q16s", *stripe, b"") for stripe in stripes)
 
-    def trees(self, data, group_tree, totals):
-        blocks = [METADATA_AT + index * NODE for index in range(5 if group_tree else 4)]
-        self.used = {SYSTEM_AT: NODE, METADATA_AT: NODE * len(blocks), DATA_AT: sum(length for _first, length in data)}
+    def trees(self, data, group_tree, totals, summed):
+        blocks = [METADATA_AT + index * NODE for index in range(4 + bool(group_tree) + (summed is not None))]
+        self.used = {SYSTEM_AT: NODE, METADATA_AT: NODE * len(blocks), DATA_AT: sum(length for _first, length, _generation in data)}
         self.used.update(totals)
-        extents = [(SYSTEM_AT, 169, 0, bytes(24))] + [(address, 169, 0, bytes(24)) for address in blocks] \
-            + [(DATA_AT + first, 168, length, bytes(53)) for first, length in data]
+        tree_block = struct.pack("<3Q", 1, self.generation, 2)
+        extents = [(address, 169, 0, tree_block) for address in [SYSTEM_AT] + blocks] \
+            + [(DATA_AT + first, 168, length, struct.pack("<3Q", 1, generation, 1).ljust(53, b"\0")) for first, length, generation in data]
         groups = [(start, 192, struct.unpack_from("<Q", chunk)[0], struct.pack("<3Q", self.used[start], 256, 0))
                   for start, chunk in self.chunks.items()]
         extents = sorted(extents + ([] if group_tree else groups))
@@ -61,6 +63,9 @@ class Btrfs:
         if group_tree:
             roots.append((11, 132, 0, self.root_item(blocks[4], 0)))
             self.leaf(blocks[4], groups)
+        if summed is not None:
+            roots.insert(1, (7, 132, 0, self.root_item(blocks[-1], 0)))
+            self.leaf(blocks[-1], [((1 << 64) - 10, 128, DATA_AT + first, bytes(length // 4096 * 4)) for first, length in summed])
         self.leaf(blocks[0], roots)
         if self.levels == 1:
             self.leaf(blocks[1], extents)
