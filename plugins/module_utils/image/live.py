@@ -5,44 +5,18 @@
 """What the images of a repository need: all their chunks and pages, in 9 bytes or so each."""
 
 import threading
-from array import array
-from bisect import bisect_left
-from typing import Dict, Iterable, Iterator, Tuple
+from typing import Iterable, Iterator, Tuple
 
 from ..errors import DamagedObjectError
 from ..repository.repository import Repository
 from ..repository.tombstones import split_chunk_record
 from .index import STORED, PageStore
+from .keyset import KeySet, chunk_key, page_key
 from .manifest import Manifest
 from .pool import run, worker_count
 from .reading import disk_pages
 
 _SEEN_PAGES = 400000             # ids of pages that need not be read again; some 50 MB
-_SPREAD = 0x9E3779B97F4A7C15     # an odd number: makes other keys of other generations
-_MASK = (1 << 64) - 1
-
-
-class KeySet:
-    """A set of 64-bit numbers, sorted in arrays by their first 16 bits. For one thread at a time."""
-
-    def __init__(self):
-        self._buckets = {}               # type: Dict[int, array]
-
-    def add(self, key: int) -> None:
-        bucket = self._buckets.get(key >> 48)
-        if bucket is None:
-            bucket = self._buckets[key >> 48] = array("Q")
-        place = bisect_left(bucket, key)
-        if place == len(bucket) or bucket[place] != key:
-            bucket.insert(place, key)
-
-    def __contains__(self, key: int) -> bool:
-        bucket = self._buckets.get(key >> 48, ())
-        place = bisect_left(bucket, key)
-        return place < len(bucket) and bucket[place] == key
-
-    def __len__(self) -> int:
-        return sum(len(bucket) for bucket in self._buckets.values())
 
 
 class Live:
@@ -64,10 +38,10 @@ class Live:
         run(self._new_pages(manifests), self._make_worker, count, self._progress.cancelled)
 
     def has_chunk(self, record: bytes) -> bool:
-        return _chunk_key(*split_chunk_record(record)) in self._chunks
+        return chunk_key(*split_chunk_record(record)) in self._chunks
 
     def has_page(self, page_id: bytes) -> bool:
-        return _page_key(page_id) in self._pages
+        return page_key(page_id) in self._pages
 
     @property
     def counts(self) -> Tuple[int, int]:
@@ -94,19 +68,11 @@ class Live:
             except DamagedObjectError as error:
                 raise DamagedObjectError(f"Nothing can be pruned while it is not known what image {place.image} needs: {error} "
                                          "Repair or remove that image first.") from error
-            keys = {_chunk_key(page.chunk_id(entry), page.chunk_generation(entry) or 0)
+            keys = {chunk_key(page.chunk_id(entry), page.chunk_generation(entry) or 0)
                     for entry in range(count) if page.state(entry) == STORED}
             with self._lock:
-                self._pages.add(_page_key(page_id))
+                self._pages.add(page_key(page_id))
                 for key in keys:
                     self._chunks.add(key)
 
         return work
-
-
-def _chunk_key(chunk_id: bytes, generation: int) -> int:
-    return (int.from_bytes(chunk_id[:8], "big") + generation * _SPREAD) & _MASK
-
-
-def _page_key(page_id: bytes) -> int:
-    return int.from_bytes(page_id[:8], "big")

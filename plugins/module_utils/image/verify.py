@@ -17,6 +17,7 @@ from ..errors import DamagedObjectError, KeyAccessError, RepositoryError
 from ..repository.repository import Repository
 from .envelope import NO_KEY_ID
 from .index import STORED, Location, Page, PageStore, page_name
+from .keyset import KeySet, chunk_key, page_key
 from .manifest import ImageInfo, image_ids, object_name, read_manifest
 from .pool import run, worker_count
 from .progress import CancelledError, NoProgress
@@ -24,7 +25,6 @@ from .reading import ChunkReader, Place, disk_pages
 
 LEVELS = ("structure", "sampled", "full")
 PARTS = 14
-_REMEMBERED = 400000             # ids; some 50 MB
 _MAX_PROBLEMS = 10000            # a repository that is gone altogether need not be told chunk by chunk
 
 
@@ -43,7 +43,7 @@ class VerifyResult(NamedTuple):
     images: Tuple[str, ...]              # all that were looked at
     damaged_images: Tuple[str, ...]
     problems: Tuple[Problem, ...]
-    chunks: int                          # that were looked at: each distinct one once (in very large repositories some twice)
+    chunks: int                          # that were looked at: each distinct one once
     bytes: int                           # of plain data in them
     read: int                            # how many of them were read and decrypted
     seconds: float
@@ -88,7 +88,7 @@ class _Verify:
     """What the threads of one verification share.
 
     The first pass checks every page and chunk once and remembers the bad ones; only if there are any, a second pass over the pages tells
-    all places that need them. What is remembered of good ones is limited, so memory is bounded whatever the size of the repository.
+    all places that need them. Good ones are remembered in some bytes each.
     """
 
     def __init__(self, repository: Repository, part: Tuple[int, int], progress):
@@ -99,9 +99,9 @@ class _Verify:
         self._pages = PageStore(repository)
         self._lock = threading.Lock()
         self._unreadable = set()         # images without an intact manifest
-        self._seen = set()               # ids of pages and chunks that were, or are being, checked
+        self._pages_seen, self._chunks_seen = KeySet(), KeySet()         # that were, or are being, checked
         self._good_keys = set()
-        self._bad = {}                   # id of a bad page or chunk -> (object name, what is wrong)
+        self._bad = {}                   # id of a bad page, location of a bad chunk -> (object name, what is wrong)
         self.problems = []
         self.chunks = 0
         self.bytes = 0
@@ -124,14 +124,15 @@ class _Verify:
     def items(self, ids: Sequence[str]) -> Iterator[_Item]:
         for place, page_id, count, chunk_size, size in self._page_places(ids):
             span = min(count * chunk_size, size - place.offset)
-            page = None if self._is_known(page_id) else self._load(page_id, count)
+            page = self._load(page_id, count) if self._pages_seen.add(page_key(page_id)) else None
             if page is None:
                 self._progress.advance(span)
                 continue
             for entry in range(page.count):
                 offset = place.offset + entry * chunk_size
                 length = min(chunk_size, size - offset)
-                if page.state(entry) == STORED and not self._is_known(page.chunk_id(entry)):
+                if page.state(entry) == STORED and self._chunks_seen.add(
+                        chunk_key(page.chunk_id(entry), page.chunk_generation(entry) or 0)):
                     yield _Item(place._replace(offset=offset), page.location(entry), page.chunk_id(entry), length)
                 else:
                     self._progress.advance(length)
@@ -147,7 +148,7 @@ class _Verify:
                     with self._lock:
                         self.read += 1
             except DamagedObjectError as error:
-                self._note(item.chunk_id, item.location.name, str(error))
+                self._note(item.location, item.location.name, str(error))
             with self._lock:
                 self.chunks += 1
                 self.bytes += item.length
@@ -169,14 +170,6 @@ class _Verify:
                     for place, page_id, count in disk_pages(manifest, disk):
                         yield place, page_id, count, manifest.chunk_size, disk.info.size
 
-    def _is_known(self, object_id: bytes) -> bool:
-        """Whether this page or chunk was seen before; remembers it as long as there is room."""
-        if object_id in self._seen:
-            return True
-        if len(self._seen) < _REMEMBERED:
-            self._seen.add(object_id)
-        return False
-
     def _load(self, page_id: bytes, count: int) -> Optional[Page]:
         try:
             return self._pages.load(page_id, count)
@@ -189,9 +182,9 @@ class _Verify:
             self._repository.check_data_key(key_id)
             self._good_keys.add(key_id)
 
-    def _note(self, object_id: bytes, name: str, message: str) -> None:
+    def _note(self, bad, name: str, message: str) -> None:
         with self._lock:
-            self._bad[object_id] = (name, message)
+            self._bad[bad] = (name, message)
 
     # -- second pass --------------------------------------------------------------------------------------------------------
 
@@ -207,8 +200,8 @@ class _Verify:
                 continue
             page = self._pages.load(page_id, count)
             for entry in range(page.count):
-                if page.state(entry) == STORED and page.chunk_id(entry) in self._bad:
-                    self._add_problem(place._replace(offset=place.offset + entry * chunk_size), *self._bad[page.chunk_id(entry)])
+                if page.state(entry) == STORED and page.location(entry) in self._bad:
+                    self._add_problem(place._replace(offset=place.offset + entry * chunk_size), *self._bad[page.location(entry)])
 
     def leave_out_pruned(self) -> None:
         """What an image lacks that was removed meanwhile is no problem."""

@@ -153,6 +153,25 @@ def test_a_capture_that_begins_after_the_list_uses_nothing_of_it(repository, cap
     assert intact(repository)
 
 
+def test_both_names_of_a_chunk_are_verified(repository, capture, disk, age):
+    first = capture(disk("a", "b"))
+    age(2000)
+    running = ImageWriter(repository, "other", NoProgress())
+    run(repository, first.id)
+    second = capture(disk("a"))                                      # under a new name
+    running.first_pass([disk("a").capture_disk()])                                  # under the old one
+    third = running.commit({"name": "other"}, "offline", {})
+    new, = [name for name in objects(repository, "chunks/") if name.endswith(".1")]
+    assert intact(repository)
+    for name, image in ((new[:-2], third), (new, second)):
+        data = repository.store.get(name)
+        repository.store.delete(name)
+        problem, = verify(repository).problems
+        assert (problem.object, problem.image) == (name, image.id)
+        repository.store.put(name, data)
+        repository.store.flush()
+
+
 def test_the_same_page_again_and_again(repository, capture, disk, age):
     """Its name is another one each time, and everybody agrees on it."""
     for generation in range(4):
