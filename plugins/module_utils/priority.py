@@ -4,7 +4,9 @@
 
 """How urgently this process gets processor and disk: nice(2) and ioprio_set(2).
 
-Both belong to a thread and are inherited by the threads and processes that it starts from then on.
+Both belong to a thread and are inherited by the threads and processes that it starts from then on. But where the kernel groups processes by
+their sessions, niceness counts within a session only, and between sessions that of the session (sched(7), "The autogroup feature"): a job,
+which has a session of its own, sets that as well.
 """
 
 import ctypes
@@ -16,6 +18,7 @@ from typing import Iterator
 from .errors import RecoveryError
 
 IO_CLASSES = {"none": 0, "best-effort": 2, "idle": 3}      # linux/ioprio.h; "none": follows the niceness
+_SESSION_NICE = "/proc/self/autogroup"
 _WHO_PROCESS = 1
 _CLASS_SHIFT = 13
 _LOWEST_LEVEL = 7                # of the class best-effort, which has 0 (first) to 7; the kernel's default is 4
@@ -25,8 +28,11 @@ _IOPRIO_SET = {"x86_64": 251, "i386": 289, "i686": 289, "ppc64": 273, "ppc64le":
                "aarch64": 30, "riscv64": 30, "loongarch64": 30}
 
 
-def set_priority(nice: int, io_class: str) -> None:
-    """Run at this niceness (-20 to 19, absolute) and class of disk access. Raises RecoveryError where that is not allowed."""
+def set_priority(nice: int, io_class: str, whole_session: bool = False) -> None:
+    """Run at this niceness (-20 to 19, absolute) and class of disk access; `whole_session`: so does all of this process's session.
+
+    Raises RecoveryError where that is not allowed.
+    """
     if io_class != "none" and platform.machine() not in _IOPRIO_SET:
         raise RecoveryError(f"ionice is not known for the architecture {platform.machine()}; leave it out.")
     level = _LOWEST_LEVEL if io_class == "best-effort" else 0
@@ -34,25 +40,48 @@ def set_priority(nice: int, io_class: str) -> None:
         _set(nice, IO_CLASSES[io_class] << _CLASS_SHIFT | level)
     except OSError as error:
         raise RecoveryError(f"The job cannot run with nice {nice} and ionice {io_class}: {error.strerror}.") from error
+    if whole_session:
+        _set_session(nice)
 
 
 @contextmanager
 def urgent() -> Iterator[None]:
     """The calling thread, and what it starts, runs as any other program as long as the context lasts, where that is allowed."""
-    nice, io_priority = os.getpriority(os.PRIO_PROCESS, 0), _ioprio(1, 0)
+    nice, io_priority, session = os.getpriority(os.PRIO_PROCESS, 0), _ioprio(1, 0), _session_nice()
     try:
         _set(min(nice, 0), 0)
     except OSError:
         pass            # only root may become more urgent
+    if session > 0:
+        _set_session(0)
     try:
         yield
     finally:
         _set(nice, io_priority)
+        if session > 0:
+            _set_session(session)
 
 
 def _set(nice: int, io_priority: int) -> None:
     os.setpriority(os.PRIO_PROCESS, 0, nice)
     _ioprio(0, io_priority)
+
+
+def _session_nice() -> int:
+    """0 where sessions are no groups."""
+    try:
+        with open(_SESSION_NICE, encoding="ascii") as file:
+            return int(file.read().split()[-1])          # "/autogroup-72 nice 0"
+    except OSError:
+        return 0
+
+
+def _set_session(nice: int) -> None:
+    try:
+        with open(_SESSION_NICE, "w", encoding="ascii") as file:
+            file.write(str(nice))
+    except OSError:
+        pass            # sessions are no groups, or others than root may not change it that often
 
 
 def _ioprio(call: int, value: int) -> int:

@@ -9,6 +9,7 @@ SHARE 1 is 10,000 images with 5 million chunks, one of them of a disk of 100 TB;
 
 import os
 import resource
+import subprocess
 import sys
 import time
 
@@ -111,52 +112,39 @@ def build(path, ids, share):
     return builder.next
 
 
-def in_child(work):
-    """In a process of its own, so that its highest memory is its own."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    if os.waitpid(child, 0)[1]:
-        sys.exit("a part of it failed")
-
-
-def main(work, share="1"):
-    share = float(share)
-    path, ids = os.path.join(work, "repository"), os.path.join(work, "ids")
-    started = time.monotonic()
-    count = build(path, ids, share)
-    print(f"built {count} chunks in {time.monotonic() - started:.0f} s\n", flush=True)
-    print("| what | seconds | processor seconds | highest memory, MiB |\n| --- | --- | --- | --- |", flush=True)
-
-    def with_store(action, what):
-        def run():
-            with ScaleStore(path, ids, CHUNK) as store:
-                print(f"| (the synthetic store itself) | | | {anonymous_memory():.0f} |", flush=True)
-                measured(what, lambda: action(open_repository(store, NoKey())))
-        in_child(run)
-
-    def list_all(repository):
-        assert len(list(manifest.image_ids(repository))) > 0
-        manifest.list_images(repository)
-
-    def prune_half(repository):
-        ids_now = list(manifest.image_ids(repository))
-        kept = reasons_to_keep(ids_now, Policy(last=IMAGES_PER_MACHINE // 2))
-        result = prune(repository, [image for image, reasons in kept.items() if not reasons], progress.NoProgress())
-        print(f"pruned: {result._replace(removed_images=len(result.removed_images))}", file=sys.stderr)
-        assert not verify(repository, ids_now[-1:]).problems
-
-    with_store(list_all, "list all images with their manifests")
-    with_store(verify_all, "verify, structure")
-    with_store(prune_half, "prune half of the images")
+def list_all(repository):
+    assert len(manifest.list_images(repository)) == len(list(manifest.image_ids(repository)))
 
 
 def verify_all(repository):
     assert not verify(repository).problems
+
+
+def prune_half(repository):
+    ids_now = list(manifest.image_ids(repository))
+    kept = reasons_to_keep(ids_now, Policy(last=IMAGES_PER_MACHINE // 2))
+    result = prune(repository, [image for image, reasons in kept.items() if not reasons], progress.NoProgress())
+    print(f"pruned: {result._replace(removed_images=len(result.removed_images))}", file=sys.stderr)
+    assert not verify(repository, ids_now[-1:]).problems
+
+
+ACTIONS = {"list all images with their manifests": list_all, "verify, structure": verify_all, "prune half of the images": prune_half}
+
+
+def main(work, share="1", what=""):
+    """Without `what` everything, each action in a process of its own, so that its highest memory is its own."""
+    path, ids = os.path.join(work, "repository"), os.path.join(work, "ids")
+    if what:
+        with ScaleStore(path, ids, CHUNK) as store:
+            print(f"| (the synthetic store itself) | | | {anonymous_memory():.0f} |", flush=True)
+            measured(what, lambda: ACTIONS[what](open_repository(store, NoKey())))
+        return
+    started = time.monotonic()
+    count = build(path, ids, float(share))
+    print(f"built {count} chunks in {time.monotonic() - started:.0f} s\n", flush=True)
+    print("| what | seconds | processor seconds | highest memory, MiB |\n| --- | --- | --- | --- |", flush=True)
+    for each in ACTIONS:
+        subprocess.run([sys.executable, os.path.abspath(__file__), work, share, each], check=True)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def _run(folder, job_id, spec, needs, engine, ready):
     end = {}
     try:
         if spec.get("nice") is not None or spec.get("ionice"):
-            set_priority(spec.get("nice") or 0, spec.get("ionice") or "none")
+            set_priority(spec.get("nice") or 0, spec.get("ionice") or "none", whole_session=True)
         from . import tasks     # here only: whoever asks for a state need not load the pipelines
         end = {"status": states.FINISHED, "result": tasks.run(spec, progress)}
     except Exception as error:      # pylint: disable=broad-except  # whatever it is, the caller must be told

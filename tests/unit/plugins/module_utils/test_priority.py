@@ -54,6 +54,21 @@ def test_threads_and_children_inherit_it_and_are_urgent_for_a_while(nice, io_cla
         assert lines[2] == "0" and lines[3].startswith("none"), lines
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_job_is_nice_to_other_sessions(whole):
+    if not os.path.exists("/proc/self/autogroup"):
+        pytest.skip("this kernel does not group processes by their sessions")
+    program = (PROGRAM.split("try:")[0] + "set_priority(7, 'none', whole_session={0})\n".format(whole)
+               + "show = lambda: print(open('/proc/self/autogroup').read().split()[-1])\nshow()\nwith urgent():\n    show()\nshow()\n")
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    told = subprocess.run([sys.executable, "-c", program], env=environment, start_new_session=True, stdout=subprocess.PIPE, check=True)
+    said = [int(line) for line in told.stdout.split()]
+    if os.geteuid() == 0:
+        assert said == ([7, 0, 7] if whole else [0, 0, 0])
+    else:                # a second change within a tenth of a second is refused
+        assert said[0] == (7 if whole else 0)
+
+
 def test_what_is_not_allowed_is_said():
     status, lines = run(-5, "none", 65534) if os.geteuid() == 0 else run(-20, "none")
     assert status == 1 and "cannot run with nice" in lines[0] and "Permission denied" in lines[0]
