@@ -18,7 +18,8 @@ from .fstab import parse_fstab
 GRUB2_FILES = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub/custom.cfg", "/boot/grub2/custom.cfg",
                "/boot/efi/[Ee][Ff][Ii]/*/grub.cfg", "/efi/[Ee][Ff][Ii]/*/grub.cfg", "/boot/[Ee][Ff][Ii]/*/grub.cfg")
 GRUB_LEGACY_FILES = ("/boot/grub/menu.lst", "/boot/grub/grub.conf")
-GRUBENV_FILES = ("/boot/grub/grubenv", "/boot/grub2/grubenv", "/boot/efi/[Ee][Ff][Ii]/*/grubenv")
+GRUBENV_FILES = ("/boot/grub/grubenv", "/boot/grub2/grubenv", "/boot/efi/[Ee][Ff][Ii]/*/grubenv", "/efi/[Ee][Ff][Ii]/*/grubenv",
+                 "/boot/[Ee][Ff][Ii]/*/grubenv")
 # Debian's extlinux keeps its entries in linux.cfg, which extlinux.conf includes.
 EXTLINUX_FILES = ("/boot/extlinux/*.conf", "/boot/extlinux/*.cfg", "/extlinux/*.conf", "/boot/extlinux.conf", "/boot/syslinux/*.cfg",
                   "/boot/syslinux/*.conf")
