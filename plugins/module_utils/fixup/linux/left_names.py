@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Says which files still name the old disks although no change is right: nothing of them stops the boot, and what they should say on the
+target only its administrator knows."""
+
+import re
+
+from typing import List
+
+from ..draft import Draft
+from ..situation import Situation
+
+NAME = "left_names"
+
+_OLD_DISK = re.compile(
+    r"^[^#\n]*?(?P<name>/dev/(?:(?:sd|hd|vd|xvd)[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|cciss/c\d+d\d+|disk/by-(?:id|path)/[^\s\"']+))", re.MULTILINE
+)
+_WWID = re.compile(r"^[ \t]*(?:wwid[ \t]+|/)(?P<name>[\"']?[0-9A-Za-z._-]+)", re.MULTILINE)
+
+FILES = (
+    ("/boot/grub/device.map", _OLD_DISK, "Only grub-install reads it; before you run that on the target, run it with --recheck."),
+    ("/etc/smartd.conf", _OLD_DISK, "smartd will not start on the target, which does no other harm: virtual disks tell nothing of their health."),
+    ("/etc/smartmontools/smartd.conf", _OLD_DISK,
+     "smartd will not start on the target, which does no other harm: virtual disks tell nothing of their health."),
+    ("/etc/hdparm.conf", _OLD_DISK, "Settings of physical disks; on the target they do nothing."),
+    ("/etc/multipath.conf", _WWID, "The target shows other disks, each by one path: aliases for the old ones are not made, so nothing may rely on them."),
+    ("/etc/multipath/wwids", _WWID, "The target shows other disks, each by one path; multipath leaves them alone unless find_multipaths is off."),
+)
+
+
+def plan(situation: Situation, draft: Draft) -> None:
+    for path, pattern, advice in FILES:
+        found = pattern.search(draft.read_text(path) or "")
+        if found:
+            draft.find("info", f"{path} still names {found.group('name')}. {advice}")
+
+
+def verify(_situation: Situation) -> List[str]:
+    """Nothing was changed."""
+    return []

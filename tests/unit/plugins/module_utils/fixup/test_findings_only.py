@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Firmware that cannot start the machine, and names that stay: both are said, nothing is changed."""
+
+import pytest
+
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import firmware, left_names
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Disk, Partition
+
+ESP = Partition(1, 1 << 20, 1 << 29, "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "e-01")
+BIOS = (Disk("sda", 8 << 30, table="gpt", boot_code=True),)
+UEFI = (Disk("sda", 8 << 30, table="gpt", partitions=(ESP,)),)
+BOTH = (Disk("sda", 8 << 30, table="gpt", partitions=(ESP,), boot_code=True),)
+
+
+@pytest.mark.parametrize("disks,target,wanted,severity", [
+    (UEFI, "aws-xen", "", "error"),
+    (UEFI, "kvm", "", "warning"),
+    (UEFI, "kvm", "uefi", ""),
+    (UEFI, "kvm", "bios", "error"),
+    (BIOS, "kvm", "", ""),
+    (BIOS, "kvm", "uefi", "error"),
+    (BIOS, "ncloud-xen", "", ""),
+    (BOTH, "kvm", "uefi", ""),
+    (BOTH, "aws-xen", "", ""),
+    ((Disk("sda", 8 << 30),), "kvm", "uefi", ""),
+])
+def test_firmware(machine, disks, target, wanted, severity):
+    draft = Draft(machine.tree)
+    firmware.plan(machine.inspect(target, disks, firmware=wanted), draft)
+    assert [finding.severity for finding in draft.findings] == ([severity] if severity else []) and not draft.changes
+
+
+@pytest.mark.parametrize("path,text,said", [
+    ("/etc/smartd.conf", "# /dev/sdb\n/dev/sda -a -m root\n", "/dev/sda"),
+    ("/etc/smartd.conf", "DEVICESCAN\n", ""),
+    ("/etc/multipath.conf", "multipaths {\n multipath {\n  wwid 3600508b4\n  alias data\n }\n}\n", "3600508b4"),
+    ("/etc/multipath/wwids", "# Valid WWIDs:\n/3600508b4/\n", "3600508b4"),
+    ("/boot/grub/device.map", "(hd0)\t/dev/disk/by-id/ata-x\n", "/dev/disk/by-id/ata-x"),
+    ("/etc/hdparm.conf", "quiet\n", ""),
+])
+def test_names_that_stay(machine, path, text, said):
+    machine.write(path, text)
+    draft = Draft(machine.tree)
+    left_names.plan(machine.inspect(), draft)
+    assert [finding.severity for finding in draft.findings] == ["info"] * bool(said) and not draft.changes
+    assert all(path in finding.text and said in finding.text for finding in draft.findings)
