@@ -22,6 +22,7 @@ from .change import Finding, Plan
 from .draft import Draft
 from .linux import (
     disk_names, firmware, hibernation, initramfs, left_names, lvm, md_arrays, missing_disks, serial_console, stale_files, uefi_fallback,
+    unified_kernels,
 )
 from .linux.network import fixup as network
 from .situation import Options, Situation, inspect
@@ -29,7 +30,7 @@ from .situation import Options, Situation, inspect
 # In this order: the initramfs takes in files that the others write, and the UEFI fallback copies menus that they have changed.
 FIXUPS = (
     firmware, disk_names, missing_disks, lvm, md_arrays, hibernation, stale_files, left_names, network, serial_console, uefi_fallback,
-    initramfs,
+    unified_kernels, initramfs,
 )
 
 

@@ -23,10 +23,11 @@ def system_partitions(tree, mounts: Sequence[Mount]) -> Tuple[str, ...]:
     """
     points = [mount.path.rstrip("/") for mount in mounts]
     # "/boot/efi" may be a mount point, and is then not the folder "EFI" of a system partition at /boot.
-    found = [
-        mount.path.rstrip("/") for mount in mounts
-        if mount.type in FAT_TYPES and mount.path.strip("/") and find(tree, mount.path, "EFI") not in [""] + points
-    ]
+    found = []
+    for mount in mounts:
+        folder = find(tree, mount.path, "EFI") if mount.type in FAT_TYPES and mount.path.strip("/") else ""
+        if folder and folder not in points and tree.isdir(folder):
+            found.append(mount.path.rstrip("/"))
     if not found:
         found = [folder for folder in BOOT_FOLDERS if tree.glob(folder + "/[Ee][Ff][Ii]/*/*.[Ee][Ff][Ii]")]
     return tuple(dict.fromkeys(tree.resolve(folder) for folder in found))

@@ -24,9 +24,12 @@ _EACH = re.compile(r"^(?P<line>[^#\n][^\n]*?)[ \t]*$", re.MULTILINE)
 _KERNELOPTS = re.compile(r"""^[ \t]*set[ \t]+(?:default_)?kernelopts=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE)
 _KOPT = re.compile(r"^# (?:kopt|defoptions|altoptions)\w*=(?P<line>[^\n]*?)[ \t]*$", re.MULTILINE)
 _DRACUT = re.compile(r"""^[ \t]*kernel_cmdline\+?=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE)
-_EXTLINUX = re.compile(r"""^[ \t]*(?:EXTLINUX_ROOT|EXTLINUX_PARAMETERS|U_BOOT_ROOT|U_BOOT_PARAMETERS)=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""",
-                       re.MULTILINE)
-_DEFAULT = re.compile(r"""^[ \t]*GRUB_CMDLINE_LINUX(?:_XEN_REPLACE)?(?:_DEFAULT|_RECOVERY)?=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE)
+_EXTLINUX = re.compile(
+    r"""^[ \t]*(?:EXTLINUX|U_BOOT)_(?:ROOT|PARAMETERS)=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE
+)
+_DEFAULT = re.compile(
+    r"""^[ \t]*GRUB_CMDLINE_LINUX(?:_XEN_REPLACE)?(?:_DEFAULT|_RECOVERY)?=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE
+)
 GRUB_COMMON = re.compile(r"""^[ \t]*GRUB_CMDLINE_LINUX=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE)
 
 # What the boot loader reads: a change takes effect at the next boot.

@@ -15,7 +15,7 @@ from typing import List
 
 from ...machine import grubenv
 from ...machine.bootloader import GRUBENV_FILES
-from ...machine.fstab import parse_fstab_lines, replace_spec, split_spec
+from ...machine.fstab import parse_fstab_lines, replace_spec
 from ..draft import Draft
 from ..situation import Situation
 from . import commandline
@@ -25,6 +25,7 @@ NAME = "disk_names"
 
 FSTAB = "/etc/fstab"
 CRYPTTAB = "/etc/crypttab"
+MOUNT_UNITS = "/etc/systemd/system/*.mount"
 RESUME = "/etc/initramfs-tools/conf.d/resume"
 
 ARGUMENTS = ("root", "real_root", "resume", "cryptdevice")           # of a kernel command line that name a device
@@ -33,6 +34,7 @@ REASON = "the name depends on the old disk controller"
 
 _ARGUMENT = re.compile(r"""(?P<head>(?<![^\s"'])(?:%s)=)(?P<spec>/dev/[^\s"':,;]+)""" % "|".join(ARGUMENTS))
 _SETTING = re.compile(r"""^(?P<head>[ \t]*RESUME=["']?)(?P<spec>/dev/[^\s"']+)""", re.MULTILINE)
+_WHAT = re.compile(r"^(?P<head>What=)(?P<spec>/dev/\S+)", re.MULTILINE)
 _SECOND_FIELD = re.compile(r"^(?P<head>[ \t]*[^#\s]\S*[ \t]+)(?P<spec>/dev/\S+)", re.MULTILINE)
 
 
@@ -42,6 +44,10 @@ def plan(situation: Situation, draft: Draft) -> None:
     text = draft.read_text(CRYPTTAB)
     if text is not None:
         draft.write_text(CRYPTTAB, _renamed(_SECOND_FIELD, names, _reporter(draft, CRYPTTAB), text), REASON)
+    for path in commandline.unique(draft, (MOUNT_UNITS,)):
+        text = draft.read_text(path)
+        if text is not None:
+            draft.write_text(path, _renamed(_WHAT, names, _reporter(draft, path), text), REASON)
     # The kernel itself knows PARTUUID= and no UUID=; that takes an initramfs.
     by_partition = any(not kernel.initramfs for kernel in situation.kernels)
     for forms in (commandline.ENTRIES + commandline.SOURCES, commandline.VARIABLES):
@@ -71,10 +77,9 @@ def verify(situation: Situation) -> List[str]:
 
 def _problems(names, path, line):
     for spec in commandline.arguments(line.replace("kernelopts=", ""), "root"):
-        tag, value = split_spec(spec)
         if names.is_bound(spec):
             yield f"{path} still starts a kernel with root={spec}."
-        elif tag in ("UUID", "PARTUUID", "LABEL", "PARTLABEL") and names.transparent and not names.has(tag, value):
+        elif names.is_missing(spec):
             yield f"{path} starts a kernel with root={spec}, which is on none of the recovered disks."
 
 
@@ -114,7 +119,9 @@ def _plan_grubenv(draft, names):
         edit = functools.partial(_renamed, _ARGUMENT, names, _reporter(draft, path))
         after = grubenv.edited(before, edit)
         if after is None:
-            draft.find("error", f"{path} has no room for a lasting name of the root disk. Shorten kernelopts with grub-editenv on the source.")
+            draft.find(
+                "error", f"{path} has no room for a lasting name of the root disk. Shorten kernelopts with grub-editenv on the source."
+            )
         else:
             draft.write_text(path, after, REASON)
 

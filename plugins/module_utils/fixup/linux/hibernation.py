@@ -14,7 +14,6 @@ import re
 
 from typing import List
 
-from ...machine.fstab import split_spec
 from ..draft import Draft
 from ..situation import Situation
 from . import commandline
@@ -45,13 +44,13 @@ def plan(situation: Situation, draft: Draft) -> None:
     missing = set()
 
     def waits(line):
-        found = [spec for spec in commandline.arguments(line, "resume") if _is_missing(names, spec)]
+        found = [spec for spec in commandline.arguments(line, "resume") if names.is_missing(spec)]
         missing.update(found)
         return bool(found)
 
     _forbid(draft, commandline.ENTRIES + commandline.SOURCES, REASON_MISSING, waits)
     text = draft.read_text(RESUME_FILE) or ""
-    settings = [setting for setting in _SETTING.finditer(text) if _is_missing(names, setting.group("spec"))]
+    settings = [setting for setting in _SETTING.finditer(text) if names.is_missing(setting.group("spec"))]
     for setting in reversed(settings):
         missing.add(setting.group("spec"))
         text = text[:setting.start("spec")] + "none" + text[setting.end("spec"):]
@@ -81,13 +80,6 @@ def _hibernated(disks):
         for partition, content in [(None, disk.content)] + [(partition, partition.content) for partition in disk.partitions]
         if content.kind == "swap" and content.note
     )
-
-
-def _is_missing(names, spec):
-    tag, value = split_spec(spec)
-    if tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL"):
-        return names.transparent and not names.has(tag, value)
-    return names.is_bound(spec) and bool(names.disks) and names.find(spec) is None
 
 
 def _forbid(draft, forms, reason, wanted):

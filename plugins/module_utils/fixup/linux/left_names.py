@@ -17,16 +17,24 @@ NAME = "left_names"
 _OLD_DISK = re.compile(
     r"^[^#\n]*?(?P<name>/dev/(?:(?:sd|hd|vd|xvd)[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|cciss/c\d+d\d+|disk/by-(?:id|path)/[^\s\"']+))", re.MULTILINE
 )
+# debconf(7) keeps answers in paragraphs; SUSE's file names one device a line.
+_GRUB_PC = re.compile(r"^Name: grub-pc/install_devices\n(?:[^\n]+\n)*?Value: (?P<name>/dev/[^\s,]+)", re.MULTILINE)
 _WWID = re.compile(r"^[ \t]*(?:wwid[ \t]+|/)(?P<name>[\"']?[0-9A-Za-z._-]+)", re.MULTILINE)
+
+NO_HEALTH = "smartd will not start on the target, which does no other harm: virtual disks tell nothing of their health."
+ONE_PATH = "The target shows other disks, each by one path: aliases for the old ones are not made, so nothing may rely on them."
+NOT_TAKEN = "The target shows other disks, each by one path; multipath leaves them alone unless find_multipaths is off."
+GRUB_UPDATE = "Nothing reads it before GRUB's next update on the target, which fails then: "
 
 FILES = (
     ("/boot/grub/device.map", _OLD_DISK, "Only grub-install reads it; before you run that on the target, run it with --recheck."),
-    ("/etc/smartd.conf", _OLD_DISK, "smartd will not start on the target, which does no other harm: virtual disks tell nothing of their health."),
-    ("/etc/smartmontools/smartd.conf", _OLD_DISK,
-     "smartd will not start on the target, which does no other harm: virtual disks tell nothing of their health."),
+    ("/var/cache/debconf/config.dat", _GRUB_PC, GRUB_UPDATE + "run dpkg-reconfigure grub-pc."),
+    ("/etc/default/grub_installdevice", _OLD_DISK, GRUB_UPDATE + "name the target's disk there."),
+    ("/etc/smartd.conf", _OLD_DISK, NO_HEALTH),
+    ("/etc/smartmontools/smartd.conf", _OLD_DISK, NO_HEALTH),
     ("/etc/hdparm.conf", _OLD_DISK, "Settings of physical disks; on the target they do nothing."),
-    ("/etc/multipath.conf", _WWID, "The target shows other disks, each by one path: aliases for the old ones are not made, so nothing may rely on them."),
-    ("/etc/multipath/wwids", _WWID, "The target shows other disks, each by one path; multipath leaves them alone unless find_multipaths is off."),
+    ("/etc/multipath.conf", _WWID, ONE_PATH),
+    ("/etc/multipath/wwids", _WWID, NOT_TAKEN),
 )
 
 

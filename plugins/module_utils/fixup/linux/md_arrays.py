@@ -24,6 +24,7 @@ REASON = "it looks for the members of arrays on disks by their old names"
 _OLD_DISK = re.compile(r"/dev/(?:(?:sd|hd|vd|xvd|nvme|mmcblk|cciss)\S*|disk/by-(?:id|path)/\S+|mapper/mpath\S+)")
 # A line goes on where the next begins with a blank; keywords count by their first three letters, in any case.
 _LINE = re.compile(r"^[^\s#].*?$(?:\n[ \t]+[^\n]*)*", re.MULTILINE)
+_UUID = re.compile(r"\buuid=", re.IGNORECASE)
 _MEMBERS = re.compile(r"\s+devices=(?P<names>\S+)", re.IGNORECASE)
 
 
@@ -35,7 +36,8 @@ def plan(situation: Situation, draft: Draft) -> None:
                 continue
             draft.write_text(path, _with_lasting_names(text), REASON)
             for line in _nameless(text):
-                draft.find("warning", f"{path} knows the array of the line \"{' '.join(line.split())}\" by its old disks only. Add its UUID.")
+                words = " ".join(line.split())
+                draft.find("warning", f"{path} knows the array of the line \"{words}\" by its old disks only. Add its UUID.")
 
 
 def verify(situation: Situation) -> List[str]:
@@ -64,7 +66,7 @@ def _changed(line):
     if _keyword(line) == "dev" and _OLD_DISK.search(line):
         rest = [word for word in line.split()[1:] if not _OLD_DISK.match(word) and word != "partitions"]
         return " ".join([line.split()[0], "partitions"] + rest)
-    if _keyword(line) == "arr" and re.search(r"\buuid=", line, re.IGNORECASE):
+    if _keyword(line) == "arr" and _UUID.search(line):
         return _MEMBERS.sub(lambda match: "" if _OLD_DISK.search(match.group("names")) else match.group(0), line)
     return line
 
@@ -72,5 +74,5 @@ def _changed(line):
 def _nameless(text):
     for line in _LINE.findall(text):
         members = _MEMBERS.search(line)
-        if _keyword(line) == "arr" and members and _OLD_DISK.search(members.group("names")) and not re.search(r"\buuid=", line, re.IGNORECASE):
+        if _keyword(line) == "arr" and not _UUID.search(line) and members and _OLD_DISK.search(members.group("names")):
             yield line

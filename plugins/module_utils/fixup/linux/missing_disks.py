@@ -8,13 +8,14 @@ systemd waits 90 seconds for each disk of fstab and then gives up the boot in em
 is not there gets `nofail`, and where systemd reads it also a short `x-systemd.device-timeout`; an entry of crypttab gets `nofail`
 (crypttab(5)). A disk is missing when its UUID, label or old name is on none of the recovered disks, when the volume group has physical
 volumes elsewhere (told by /etc/lvm/backup, which LVM keeps up to date), or when it is opened from such a disk.
+What is mounted below such a mount point, or from a folder there, fails with it and gets `nofail` too.
 """
 
 import re
 
 from typing import List
 
-from ...machine.fstab import parse_fstab_lines, replace_options, split_spec
+from ...machine.fstab import parse_fstab_lines, replace_options
 from ...machine.lvmconf import physical_volumes
 from ..draft import Draft
 from ..situation import Situation
@@ -57,12 +58,7 @@ class _Missing:
         self.opened = set()                  # names of /dev/mapper that crypttab opens from a missing disk
 
     def has(self, spec):
-        if self._names.is_bound(spec):
-            return bool(self._names.disks) and self._names.find(spec) is None
-        tag, value = split_spec(spec)
-        if tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL"):
-            return self._names.transparent and not self._names.has(tag, value)
-        return _group(spec) in self.groups or spec.rpartition("/dev/mapper/")[2] in self.opened
+        return self._names.is_missing(spec) or _group(spec) in self.groups or spec.partition("/dev/mapper/")[2] in self.opened
 
 
 def _missing_groups(situation, draft):
@@ -105,25 +101,35 @@ def _planned_crypttab(draft, text, missing):
 
 
 def _planned_fstab(situation, draft, text, missing):
+    gone = []                                # mount points of what is missing
     for index, mount in parse_fstab_lines(text):
         options = mount.options.split(",")
-        if "noauto" in options or "_netdev" in options or mount.type in NETWORK_TYPES or not missing.has(mount.spec):
+        if "noauto" in options:
             continue
+        if _lies_in(mount.path, gone) or _lies_in(mount.spec, gone):
+            text = _with_options(text, index, mount, ["nofail"])
+            continue
+        if "_netdev" in options or mount.type in NETWORK_TYPES or not missing.has(mount.spec):
+            continue
+        if mount.path.strip("/"):
+            gone.append(mount.path.rstrip("/"))
         where = f"{FSTAB} names {mount.spec} for {mount.path}, which is on none of the recovered disks"
         if mount.path in ESSENTIAL:
             draft.find("error", f"{where}. Recover that disk too.")
         else:
             draft.find("warning", f"{where}; the machine boots without it.")
         if mount.path not in ("/", "/usr"):
-            text = _with_options(text, index, mount, situation.systemd)
+            text = _with_options(text, index, mount, ["nofail", WAIT] if situation.systemd else ["nofail"])
     return text
 
 
-def _with_options(text, index, mount, systemd):
-    options = mount.options.split(",")
-    added = [] if "nofail" in options else ["nofail"]
-    if systemd and not any(option.startswith(WAIT.partition("=")[0] + "=") for option in options):
-        added.append(WAIT)
+def _lies_in(path, folders):
+    return any(path.startswith(folder + "/") for folder in folders if folder.startswith("/"))
+
+
+def _with_options(text, index, mount, wanted):
+    have = [option.partition("=")[0] for option in mount.options.split(",")]
+    added = [option for option in wanted if option.partition("=")[0] not in have]
     if not added:
         return text
     try:

@@ -12,6 +12,7 @@ import re
 
 from typing import Dict, NamedTuple, Sequence, Tuple
 
+from ...machine.fstab import split_spec
 from ...machine.model import Content, Disk, Partition
 
 # Contents that hold no device name themselves: what is in them is not known, so neither is what they lack.
@@ -24,6 +25,7 @@ _KERNEL_NAME = re.compile(r"/dev/(?P<disk>(?:sd|hd|vd|xvd)[a-z]+|(?:nvme\d+n|mmc
 _BY_NAME = re.compile(r"/dev/disk/by-(?:id|path)/.+?(?:-part(?P<part>\d+))?\Z")
 # multipath-tools calls a disk mpatha and so on where nobody named it; which one that is, /etc/multipath/bindings says by WWID.
 _MULTIPATH = re.compile(r"/dev/mapper/mpath[a-z]+?(?:(?:-part|p)?(?P<part>\d+))?\Z")
+_BY_CONTENT = re.compile(r"/dev/disk/by-(?P<tag>uuid|label|partuuid|partlabel)/(?P<value>[^/]+)\Z")
 _FAMILY = re.compile(r"(?:sd|hd|vd|xvd)(?P<letters>[a-z]+)\Z")
 
 
@@ -78,6 +80,16 @@ class Names(NamedTuple):
                     return True
         return False
 
+    def is_missing(self, spec: str) -> bool:
+        """Whether what a name means is on none of the disks. What cannot be told counts as there."""
+        if self.is_bound(spec):
+            return bool(self.disks) and self.find(spec) is None
+        tag, value = split_spec(spec)
+        match = _BY_CONTENT.match(spec)
+        if match is not None:
+            tag, value = match.group("tag").upper(), _udev_decoded(match.group("value"))
+        return tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL") and self.transparent and not self.has(tag, value)
+
     @property
     def transparent(self) -> bool:
         """Whether every content is known, so that what is on none of the disks is really missing."""
@@ -92,6 +104,14 @@ class Names(NamedTuple):
         if family and family.group("letters") == "a" and len(self.disks) == 1:
             return self.disks[0]
         return None
+
+
+def _udev_decoded(name):
+    """udev writes unusual bytes of a label as \\x20 (libudev-util.c, encode_devnode_name)."""
+    data = re.sub(
+        rb"\\x([0-9a-fA-F]{2})", lambda match: bytes((int(match.group(1), 16),)), name.encode("utf-8", "surrogateescape")
+    )
+    return data.decode("utf-8", "surrogateescape")
 
 
 def read_names(disks: Sequence[Disk]) -> Names:

@@ -112,6 +112,11 @@ def test_whole_disk_file_system():
             "hostonly=yes\nkernel_cmdline+=\" root=/dev/sda2 resume=/dev/sda3 \"\n",
             f"hostonly=yes\nkernel_cmdline+=\" root={ROOT} resume={SWAP} \"\n",
         ),
+        (
+            "/etc/systemd/system/srv.mount",
+            "[Mount]\nWhat=/dev/sda2\nWhere=/srv # /dev/sda2\n",
+            f"[Mount]\nWhat={ROOT}\nWhere=/srv # /dev/sda2\n",
+        ),
         ("/etc/default/extlinux", 'EXTLINUX_ROOT="root=/dev/sda2"\n', f'EXTLINUX_ROOT="root={ROOT}"\n'),
         ("/etc/default/u-boot", "U_BOOT_ROOT='root=/dev/sda2'\n", f"U_BOOT_ROOT='root={ROOT}'\n"),
         (

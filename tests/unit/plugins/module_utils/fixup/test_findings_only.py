@@ -11,6 +11,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux impo
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Disk, Partition
 
 ESP = Partition(1, 1 << 20, 1 << 29, "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "e-01")
+DEBCONF = "/var/cache/debconf/config.dat"
 BIOS = (Disk("sda", 8 << 30, table="gpt", boot_code=True),)
 UEFI = (Disk("sda", 8 << 30, table="gpt", partitions=(ESP,)),)
 BOTH = (Disk("sda", 8 << 30, table="gpt", partitions=(ESP,), boot_code=True),)
@@ -41,6 +42,9 @@ def test_firmware(machine, disks, target, wanted, severity):
     ("/etc/multipath/wwids", "# Valid WWIDs:\n/3600508b4/\n", "3600508b4"),
     ("/boot/grub/device.map", "(hd0)\t/dev/disk/by-id/ata-x\n", "/dev/disk/by-id/ata-x"),
     ("/etc/hdparm.conf", "quiet\n", ""),
+    ("/etc/default/grub_installdevice", "/dev/disk/by-id/scsi-x\nactivate\n", "scsi-x"),
+    (DEBCONF, "Name: a/b\nValue: /dev/sda\n\nName: grub-pc/install_devices\nTemplate: t\nValue: /dev/sdb, x\n", "/dev/sdb"),
+    (DEBCONF, "Name: grub-pc/install_devices\nTemplate: t\n\nName: x\nValue: /dev/sdb\n", ""),
 ])
 def test_names_that_stay(machine, path, text, said):
     machine.write(path, text)

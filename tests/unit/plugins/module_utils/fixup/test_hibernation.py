@@ -57,7 +57,10 @@ def test_a_usual_swap_is_resumed_from_as_before(machine):
 
 def test_a_swap_that_was_not_recovered(machine):
     machine.write("/etc/default/grub", 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX="resume=UUID=gone"\n')
-    machine.write("/boot/grub/grub.cfg", "menuentry a {\n linux /boot/v root=/dev/sda2 resume=UUID=gone quiet\n}\nmenuentry b {\n linux /boot/v ro\n}\n")
+    machine.write(
+        "/boot/grub/grub.cfg",
+        "menuentry a {\n linux /boot/v root=/dev/sda2 resume=UUID=gone quiet\n}\nmenuentry b {\n linux /boot/v ro\n}\n",
+    )
     draft = planned(machine, swap(b"SWAPSPACE2"))
     assert draft.read_text("/boot/grub/grub.cfg") == (
         "menuentry a {\n linux /boot/v root=/dev/sda2 resume=UUID=gone quiet noresume\n}\nmenuentry b {\n linux /boot/v ro\n}\n"

@@ -63,7 +63,8 @@ def test_filters_let_the_disks_of_any_target_pass(machine):
 
 
 @pytest.mark.parametrize("value", [
-    '[ "a|.*|" ]', '"a/.*/"', '[ "r|/dev/cdrom|", "r|/dev/drbd.*|" ]', '[ "a|^/dev/sd|", "a|^/dev/vd|", "a|^/dev/xvd|", "a|^/dev/nvme|", "r/.*/" ]',
+    '[ "a|.*|" ]', '"a/.*/"', '[ "r|/dev/cdrom|", "r|/dev/drbd.*|" ]',
+    '[ "a|^/dev/sd|", "a|^/dev/vd|", "a|^/dev/xvd|", "a|^/dev/nvme|", "r/.*/" ]',
     "[]",
 ])
 def test_filters_that_hide_no_disk_stay(machine, value):
@@ -119,7 +120,9 @@ def test_lvm_itself_reads_what_is_written(machine, tmp_path):
 
 
 def test_physical_volumes_of_a_backup():
-    text = 'x {\n\tid = "g"\n\tphysical_volumes {\n\t\tpv0 {\n\t\t\tid = "one"\n\t\t}\n\t\tpv1 {\n\t\t\tid = "two"\n\t\t}\n\t}\n\n\tlogical_volumes {\n\t\tlv {\n' \
-           '\t\t\tid = "three"\n\t\t}\n\t}\n}\n'
+    text = (
+        'x {\n\tid = "g"\n\tphysical_volumes {\n\t\tpv0 {\n\t\t\tid = "one"\n\t\t}\n\t\tpv1 {\n\t\t\tid = "two"\n\t\t}\n\t}\n\n'
+        '\tlogical_volumes {\n\t\tlv {\n\t\t\tid = "three"\n\t\t}\n\t}\n}\n'
+    )
     assert lvmconf.physical_volumes(text) == ("one", "two")
     assert lvmconf.physical_volumes("\tphysical_volumes {\n" * 1000) == () == lvmconf.physical_volumes("")

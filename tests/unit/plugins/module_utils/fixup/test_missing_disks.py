@@ -65,6 +65,25 @@ def test_data_disks_get_nofail(machine):
     assert [finding.severity for finding in draft.findings] == ["warning"] * 4
 
 
+def test_what_lies_below_or_comes_from_a_missing_mount_gets_nofail_too(machine):
+    machine.write(
+        "/etc/fstab",
+        "/dev/disk/by-uuid/gone /data ext4 defaults 0 2\nLABEL=system /data/in ext4 ro 0 0\n/data/www /srv/www none bind 0 0\n"
+        "server:/e /data/nfs nfs _netdev 0 0\n/database /x none bind 0 0\n/dev/disk/by-label/system /y ext4 ro 0 0\n"
+        "/dev/sdb2 none swap sw 0 0\nnone/x /z tmpfs defaults 0 0\n",
+    )
+    assert planned(machine).read_text("/etc/fstab").splitlines() == [
+        "/dev/disk/by-uuid/gone /data ext4 defaults,nofail,x-systemd.device-timeout=10s 0 2",
+        "LABEL=system /data/in ext4 ro,nofail 0 0",
+        "/data/www /srv/www none bind,nofail 0 0",
+        "server:/e /data/nfs nfs _netdev,nofail 0 0",
+        "/database /x none bind 0 0",
+        "/dev/disk/by-label/system /y ext4 ro 0 0",
+        "/dev/sdb2 none swap sw,nofail,x-systemd.device-timeout=10s 0 0",
+        "none/x /z tmpfs defaults 0 0",
+    ]
+
+
 def test_without_systemd_only_nofail(machine):
     machine.write("/etc/fstab", "/dev/sdb1 /data ext4 defaults 0 2\n")
     os.unlink(machine.path + "/usr/lib/systemd/systemd-udevd")
@@ -84,7 +103,9 @@ def test_nothing_is_missing_where_contents_are_not_known(machine):
 def test_volume_groups_on_disks_that_were_not_recovered(machine, spec):
     machine.write("/etc/lvm/backup/da-ta", BACKUP % {"name": "da-ta", "pv": GONE})
     machine.write("/etc/lvm/backup/own", BACKUP % {"name": "own", "pv": PV})
-    machine.write("/etc/fstab", f"/dev/mapper/own-root / ext4 defaults 0 1\n{spec} /srv ext4 defaults 0 2\n/dev/own/swap none swap sw 0 0\n")
+    machine.write(
+        "/etc/fstab", f"/dev/mapper/own-root / ext4 defaults 0 1\n{spec} /srv ext4 defaults 0 2\n/dev/own/swap none swap sw 0 0\n"
+    )
     draft = planned(machine, LVM)
     assert draft.read_text("/etc/fstab") == (
         f"/dev/mapper/own-root / ext4 defaults 0 1\n{spec} /srv ext4 defaults,nofail,x-systemd.device-timeout=10s 0 2\n"

@@ -5,12 +5,14 @@
 """A loader where firmware without boot entries looks for it."""
 
 import os
+import shutil
 
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import uefi_fallback
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import uefi_fallback, unified_kernels
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Disk, Partition
 
 SYSTEMD_BOOT = b"MZ\0#### LoaderInfo: systemd-boot 252 ####"
 FSTAB = "/dev/sda2 / ext4 defaults 0 1\n{} {} vfat umask=0077 0 1\n"
@@ -111,7 +113,9 @@ def test_the_systems_own_loader_among_several(machine, grub, system, like, expec
 
 
 @pytest.mark.parametrize("architecture,vendor,fallback", [
-    ("x86_64", "grubia32.efi", "BOOTIA32.EFI"), ("aarch64", "grubaa64.efi", "BOOTAA64.EFI"), ("i686", "grubia32.efi", "BOOTIA32.EFI"),
+    ("x86_64", "grubia32.efi", "BOOTIA32.EFI"),
+    ("aarch64", "grubaa64.efi", "BOOTAA64.EFI"),
+    ("i686", "grubia32.efi", "BOOTIA32.EFI"),
 ])
 def test_other_architectures(machine, grub, architecture, vendor, fallback):
     prepare(machine, {f"EFI/debian/{vendor}": grub("(,gpt2)/"), "EFI/debian/grubriscv64.efi": grub("(x)/")}, architecture=architecture)
@@ -119,7 +123,8 @@ def test_other_architectures(machine, grub, architecture, vendor, fallback):
 
 
 def test_windows_in_the_fallback_place_is_told_and_stays(machine, grub):
-    prepare(machine, {"EFI/Microsoft/Boot/bootmgfw.efi": b"MZ windows", "EFI/BOOT/BOOTX64.EFI": b"MZ windows", "EFI/debian/grubx64.efi": grub("(x)/")})
+    prepare(machine, {"EFI/Microsoft/Boot/bootmgfw.efi": b"MZ windows", "EFI/BOOT/BOOTX64.EFI": b"MZ windows",
+                      "EFI/debian/grubx64.efi": grub("(x)/")})
     draft = planned(machine)
     finding, = draft.findings
     assert not draft.changes and "Windows" in finding.text
@@ -137,6 +142,38 @@ def test_without_an_entry_in_fstab(machine, grub):
     prepare(machine, {"EFI/debian/grubx64.efi": grub("(x)/")})
     machine.write("/etc/fstab", "/dev/sda2 / auto defaults 0 1\n")
     assert list(written(planned(machine))) == ["/boot/efi/EFI/BOOT/BOOTX64.EFI"]
+
+
+def test_a_system_partition_that_is_not_mounted(machine):
+    partition = Partition(1, 1 << 20, 1 << 29, "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "e-01")
+    draft = planned(machine, disks=(Disk("sda", 8 << 30, table="gpt", partitions=(partition,)),))
+    finding, = draft.findings
+    assert finding.severity == "warning" and not draft.changes
+
+
+@pytest.mark.parametrize("name", ["EFI", "EFI/debian", "EFI/BOOT", "EFI/debian/grubx64.efi", "EFI/BOOT/BOOTX64.EFI"])
+def test_a_system_partition_with_odd_things_in_it(machine, grub, name):
+    """Pipes, links in a ring, files where folders should be: what cannot be read is left, and nothing waits for ever."""
+    for odd in (os.mkfifo, lambda path: os.symlink(os.path.basename(path), path), lambda path: open(path, "wb").close()):
+        prepare(machine, {"EFI/debian/grubx64.efi": grub("(x)/"), "EFI/BOOT/BOOTX64.EFI": grub("(x)/")})
+        place = f"{machine.path}/boot/efi/{name}"
+        if os.path.isdir(place):
+            shutil.rmtree(place)
+        else:
+            os.unlink(place)
+        odd(place)
+        draft = planned(machine)
+        uefi_fallback.verify(machine.inspect())
+        assert all(change.path.startswith("/boot/efi/EFI/") for change in draft.changes)
+        os.unlink(place)
+
+
+def test_unified_kernels_are_told(machine, grub):
+    prepare(machine, {"EFI/debian/grubx64.efi": grub("(x)/"), "EFI/Linux/6.1.efi": b"MZ", "EFI/Linux/readme": ""})
+    draft = Draft(machine.tree)
+    unified_kernels.plan(machine.inspect(), draft)
+    finding, = draft.findings
+    assert "/boot/efi/EFI/Linux/6.1.efi" in finding.text and finding.severity == "warning" and not draft.changes
 
 
 def test_links_do_not_lead_out(machine, grub, tmp_path):
