@@ -14,6 +14,7 @@ from .bootloader import BOOT_FOLDERS
 from .model import Mount
 
 FAT_TYPES = ("vfat", "msdos", "auto")
+CLUSTER = 32 * 1024        # bytes; the largest that all firmware reads (Microsoft FAT specification 1.03, BPB_SecPerClus)
 
 
 def system_partitions(tree, mounts: Sequence[Mount]) -> Tuple[str, ...]:
@@ -55,6 +56,26 @@ def place_for(tree, base: str, path: str) -> str:
         place = f"{place}/{name}"
         parts.pop(0)
     return "/".join([place] + parts)
+
+
+def used_bytes(tree, base: str) -> int:
+    """Room that the files and folders below `base` take on FAT at most, that is, with its largest clusters."""
+    total, folders = 0, [base.rstrip("/")]
+    while folders:
+        folder = folders.pop()
+        total += CLUSTER
+        for name in tree.listdir(folder):
+            path = f"{folder}/{name}"
+            if tree.isfile(path):
+                total += on_fat(tree.stat(path).st_size)
+            elif tree.isdir(path) and not tree.islink(path):
+                folders.append(path)
+    return total
+
+
+def on_fat(size: int) -> int:
+    """Room that a file of `size` bytes takes at most."""
+    return (size + CLUSTER - 1) // CLUSTER * CLUSTER
 
 
 def _name(tree, folder, wanted):

@@ -56,8 +56,8 @@ def plan(situation: Situation, draft: Draft) -> None:
     if not partitions and any(partition.type in EFI_SYSTEM for disk in situation.disks for partition in disk.partitions):
         draft.find(
             "warning",
-            "The disks have an EFI system partition, which is not mounted in the recovery image, so nobody knows whether UEFI firmware finds "
-            "a loader on it. Mount it at /boot/efi by the machine's /etc/fstab.",
+            "The disks have an EFI system partition, which is not mounted in the recovery image, so nobody knows whether UEFI firmware "
+            "finds a loader on it. Mount it at /boot/efi by the machine's /etc/fstab.",
         )
     for partition in partitions:
         for suffix in _suffixes(situation.tree):
@@ -78,6 +78,32 @@ def _suffixes(tree):
 
 
 def _plan_fallback(situation, draft, partition, suffix):
+    copies = _wanted_copies(situation, draft, partition, suffix)
+    contents = {target: draft.read(source) for source, target in copies.items()}
+    if None in contents.values():
+        return                               # what cannot be read was reported by read
+    need = sum(esp.on_fat(len(content)) for content in contents.values())
+    size = _size(situation.disks)
+    if need and size and esp.used_bytes(situation.tree, partition) + need > size:
+        draft.find(
+            "error",
+            f"The EFI system partition at {partition} has no room for a loader at {', '.join(contents)}, {need >> 10} KiB, without which "
+            "UEFI firmware of the target does not start the machine. Remove what is not needed there on the source, and capture it again.",
+        )
+        return
+    for source, target in copies.items():
+        draft.write(target, contents[target], f"{REASON}; copied from {source}", 0o755)
+
+
+def _size(disks):
+    """Bytes of the EFI system partition, 0 where there are several or none. Its free room cannot be asked for: what is mounted may be a
+    copy of it in a larger file system."""
+    sizes = [partition.content.size or partition.size for disk in disks for partition in disk.partitions if partition.type in EFI_SYSTEM]
+    return sizes[0] if len(sizes) == 1 else 0
+
+
+def _wanted_copies(situation, draft, partition, suffix):
+    """source -> target of what is missing in EFI/BOOT."""
     tree = situation.tree
     name = f"EFI/BOOT/BOOT{suffix.upper()}.EFI"
     chain = _chain(situation, draft, partition, suffix)
@@ -85,33 +111,28 @@ def _plan_fallback(situation, draft, partition, suffix):
     if there:
         loader = _loader(draft, there)
         if loader.kind == "shim" and not _shim_goes_on(tree, partition, suffix, loader):
-            _complete_shim(draft, tree, partition, chain, there)
-        elif loader.kind == "grub":
-            _plan_config(draft, tree, partition, loader, chain, there)
-        elif not loader.kind and chain is not None and _is_microsofts(draft, tree, partition, there):
+            return _second_stage(draft, tree, partition, chain, there)
+        if loader.kind == "grub":
+            return _menu(draft, tree, partition, loader, chain, there)
+        if not loader.kind and chain is not None and _is_microsofts(draft, tree, partition, there):
             draft.find(
                 "warning", f"{there} starts Windows, and so will a target's firmware. To start Linux there, replace it by {chain.first}."
             )
-        return
+        return {}
     if chain is None:
-        return
-    _copy(draft, chain.first, esp.place_for(tree, partition, name))
+        return {}
+    copies = {chain.first: esp.place_for(tree, partition, name)}
     for path in (chain.second,) + chain.others:
-        if path and not esp.find(tree, partition, "EFI/BOOT/" + path.rsplit("/", 1)[1]):
-            _copy(draft, path, esp.place_for(tree, partition, "EFI/BOOT/" + path.rsplit("/", 1)[1]))
-    grub = _loader(draft, chain.second or chain.first)
-    _plan_config(draft, tree, partition, grub, chain, esp.place_for(tree, partition, name))
+        beside = "EFI/BOOT/" + path.rpartition("/")[2]
+        if path and not esp.find(tree, partition, beside):
+            copies[path] = esp.place_for(tree, partition, beside)
+    copies.update(_menu(draft, tree, partition, _loader(draft, chain.second or chain.first), chain, copies[chain.first]))
+    return copies
 
 
 def _loader(draft, path) -> EfiLoader:
     data = draft.read(path)
     return read_efi_loader(data or b"")
-
-
-def _copy(draft, source, target):
-    data = draft.read(source)
-    if data is not None:
-        draft.write(target, data, f"{REASON}; copied from {source}", 0o755)
 
 
 def _chain(situation, draft, partition, suffix):
@@ -181,35 +202,36 @@ def _shim_goes_on(tree, partition, suffix, shim):
     )
 
 
-def _complete_shim(draft, tree, partition, chain, there):
+def _second_stage(draft, tree, partition, chain, there):
     if chain is None or not chain.second:
         draft.find(
             "error",
             f"{there} is a shim, and the GRUB that it starts is missing beside it and everywhere else on {partition}. "
             "UEFI firmware of the target does not start this machine: install its boot loader anew on the source and capture it again.",
         )
-        return
-    _copy(draft, chain.second, esp.place_for(tree, partition, "EFI/BOOT/" + chain.second.rsplit("/", 1)[1]))
-    _plan_config(draft, tree, partition, _loader(draft, chain.second), chain, there)
+        return {}
+    copies = {chain.second: esp.place_for(tree, partition, "EFI/BOOT/" + chain.second.rpartition("/")[2])}
+    copies.update(_menu(draft, tree, partition, _loader(draft, chain.second), chain, there))
+    return copies
 
 
-def _plan_config(draft, tree, partition, grub, chain, program):
-    """The grub.cfg that a GRUB in EFI/BOOT looks for."""
+def _menu(draft, tree, partition, grub, chain, program):
+    """The grub.cfg that a GRUB in EFI/BOOT looks for, where it is missing."""
     wanted = grub.config_folder
     if not wanted:
-        return
+        return {}
     folder = "EFI/BOOT" if wanted == "." else wanted.strip("/")
     if any(esp.find(tree, partition, f"{folder}/{name}") for name in ("grub.cfg", "x86_64-efi/grub.cfg")):
-        return
+        return {}
     source = esp.find(tree, chain.folder, "grub.cfg") if chain is not None else ""
     if source:
-        _copy(draft, source, esp.place_for(tree, partition, folder + "/grub.cfg"))
-    else:
-        draft.find(
-            "warning",
-            f"{program} leads to a GRUB that looks for its menu in {partition}/{folder}/grub.cfg, which does not exist. "
-            "It will stop at its prompt: run grub-install and grub-mkconfig on the source and capture it again.",
-        )
+        return {source: esp.place_for(tree, partition, folder + "/grub.cfg")}
+    draft.find(
+        "warning",
+        f"{program} leads to a GRUB that looks for its menu in {partition}/{folder}/grub.cfg, which does not exist. "
+        "It will stop at its prompt: run grub-install and grub-mkconfig on the source and capture it again.",
+    )
+    return {}
 
 
 def _is_microsofts(draft, tree, partition, path):

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import uefi_fallback, unified_kernels
-from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Disk, Partition
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Content, Disk, Partition
 
 SYSTEMD_BOOT = b"MZ\0#### LoaderInfo: systemd-boot 252 ####"
 FSTAB = "/dev/sda2 / ext4 defaults 0 1\n{} {} vfat umask=0077 0 1\n"
@@ -103,7 +103,9 @@ def test_systemd_boot(machine):
     assert written(planned(machine)) == {"/boot/EFI/BOOT/BOOTX64.EFI": SYSTEMD_BOOT}
 
 
-@pytest.mark.parametrize("system,like,expected", [("rocky", "rhel centos fedora", "rocky"), ("ol", "fedora", "redhat"), ("x", "", "redhat")])
+@pytest.mark.parametrize("system,like,expected", [
+    ("rocky", "rhel centos fedora", "rocky"), ("ol", "fedora", "redhat"), ("x", "", "redhat"),
+])
 def test_the_systems_own_loader_among_several(machine, grub, system, like, expected):
     prepare(machine, {f"EFI/{name}/grubx64.efi": grub(f"({name})/") for name in ("rocky", "redhat", "Microsoft", "systemd")},
             system=system, like=like)
@@ -166,6 +168,16 @@ def test_a_system_partition_with_odd_things_in_it(machine, grub, name):
         uefi_fallback.verify(machine.inspect())
         assert all(change.path.startswith("/boot/efi/EFI/") for change in draft.changes)
         os.unlink(place)
+
+
+@pytest.mark.parametrize("size,fits", [(1 << 20, True), (200 * 1024, False)])
+def test_a_full_system_partition_is_an_error(machine, grub, shim, size, fits):
+    """What is mounted may be a copy in a larger file system: its free room says nothing."""
+    prepare(machine, {"EFI/debian/shimx64.efi": shim(), "EFI/debian/grubx64.efi": grub("/EFI/debian"), "EFI/debian/grub.cfg": "x",
+                      "EFI/debian/fw/fwupdx64.efi": b"x" * 40000})
+    partition = Partition(1, 1 << 20, size, "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "e-01", content=Content("vfat", "AAAA-BBBB", size=size))
+    draft = planned(machine, disks=(Disk("sda", 8 << 30, table="gpt", partitions=(partition,)),))
+    assert [finding.severity for finding in draft.findings] == ([] if fits else ["error"]) and len(draft.changes) == (2 if fits else 0)
 
 
 def test_unified_kernels_are_told(machine, grub):
