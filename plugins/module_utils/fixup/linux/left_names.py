@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Says which files still name the old disks although no change is right: nothing of them stops the boot, and what they should say on the
-target only its administrator knows."""
+"""Says which files still name the old disks although no change is right, since only the administrator knows what they should say on the
+target. Most of them do not stop the boot; aliases of multipath devices in fstab do."""
 
 import re
 
@@ -20,6 +20,7 @@ _OLD_DISK = re.compile(
 # debconf(7) keeps answers in paragraphs; SUSE's file names one device a line.
 _GRUB_PC = re.compile(r"^Name: grub-pc/install_devices\n(?:[^\n]+\n)*?Value: (?P<name>/dev/[^\s,]+)", re.MULTILINE)
 _WWID = re.compile(r"^[ \t]*(?:wwid[ \t]+|/)(?P<name>[\"']?[0-9A-Za-z._-]+)", re.MULTILINE)
+_ALIAS = re.compile(r"^[ \t]*alias[ \t]+[\"']?([^\s\"'#]+)", re.MULTILINE)
 
 NO_HEALTH = "smartd will not start on the target, which does no other harm: virtual disks tell nothing of their health."
 ONE_PATH = "The target shows other disks, each by one path: aliases for the old ones are not made, so nothing may rely on them."
@@ -39,6 +40,14 @@ FILES = (
 
 
 def plan(situation: Situation, draft: Draft) -> None:
+    aliases = _ALIAS.findall(draft.read_text("/etc/multipath.conf") or "")
+    for mount in situation.mounts:
+        if any(re.match(r"/dev/mapper/%s(?:-part|p)?\d*\Z" % re.escape(alias), mount.spec) for alias in aliases):
+            draft.find(
+                "error",
+                f"/etc/fstab names {mount.spec} for {mount.path}, an alias from /etc/multipath.conf for a disk of the old storage, which "
+                "does not exist on the target. Name it by UUID= on the source, and capture it again.",
+            )
     for path, pattern, advice in FILES:
         found = pattern.search(draft.read_text(path) or "")
         if found:

@@ -60,6 +60,11 @@ class _Missing:
     def has(self, spec):
         return self._names.is_missing(spec) or _group(spec) in self.groups or spec.partition("/dev/mapper/")[2] in self.opened
 
+    def why(self, spec):
+        if self._names.is_ambiguous(spec):
+            return "a name of the old hardware that does not tell which of the recovered disks it was"
+        return "which is on none of the recovered disks"
+
 
 def _missing_groups(situation, draft):
     """Volume groups with a physical volume that is on none of the disks."""
@@ -92,7 +97,7 @@ def _planned_crypttab(draft, text, missing):
             continue
         missing.opened.add(fields[0])
         options = fields[3].split(",") if len(fields) > 3 else []
-        draft.find("warning", f"{CRYPTTAB} opens {fields[0]} from {fields[1]}, which is on none of the recovered disks.")
+        draft.find("warning", f"{CRYPTTAB} opens {fields[0]} from {fields[1]}, {missing.why(fields[1])}.")
         if "nofail" not in options:
             lines[number] = line.rstrip() + (",nofail" if options else " none nofail" if len(fields) < 3 else " nofail")
             if len(fields) > 4:              # something follows the options
@@ -113,9 +118,9 @@ def _planned_fstab(situation, draft, text, missing):
             continue
         if mount.path.strip("/"):
             gone.append(mount.path.rstrip("/"))
-        where = f"{FSTAB} names {mount.spec} for {mount.path}, which is on none of the recovered disks"
+        where = f"{FSTAB} names {mount.spec} for {mount.path}, {missing.why(mount.spec)}"
         if mount.path in ESSENTIAL:
-            draft.find("error", f"{where}. Recover that disk too.")
+            draft.find("error", f"{where}. Recover that disk too, or name it by UUID= on the source and capture it again.")
         else:
             draft.find("warning", f"{where}; the machine boots without it.")
         if mount.path not in ("/", "/usr"):

@@ -80,6 +80,10 @@ class Names(NamedTuple):
                     return True
         return False
 
+    def is_ambiguous(self, spec: str) -> bool:
+        """Whether a name tells its disk by an identifier of the old hardware, which could be any of several disks."""
+        return len(self.disks) > 1 and self.find(spec) is None and any(pattern.match(spec) for pattern in (_BY_NAME, _MULTIPATH))
+
     def is_missing(self, spec: str) -> bool:
         """Whether what a name means is on none of the disks. What cannot be told counts as there."""
         if self.is_bound(spec):

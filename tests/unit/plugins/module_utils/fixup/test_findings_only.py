@@ -35,6 +35,15 @@ def test_firmware(machine, disks, target, wanted, severity):
     assert [finding.severity for finding in draft.findings] == ([severity] if severity else []) and not draft.changes
 
 
+def test_aliases_of_multipath_devices_in_fstab(machine):
+    machine.write("/etc/multipath.conf", "multipaths {\n multipath {\n  alias da.ta\n }\n}\n")
+    machine.write("/etc/fstab", "/dev/mapper/da.ta-part1 /srv xfs defaults 0 0\n/dev/mapper/dadta1 /x xfs defaults 0 0\n")
+    draft = Draft(machine.tree)
+    left_names.plan(machine.inspect(), draft)
+    finding, = draft.findings
+    assert finding.severity == "error" and "/dev/mapper/da.ta-part1" in finding.text
+
+
 @pytest.mark.parametrize("path,text,said", [
     ("/etc/smartd.conf", "# /dev/sdb\n/dev/sda -a -m root\n", "/dev/sda"),
     ("/etc/smartd.conf", "DEVICESCAN\n", ""),

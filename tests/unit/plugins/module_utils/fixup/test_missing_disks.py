@@ -138,6 +138,14 @@ def test_a_missing_essential_disk_is_an_error(machine):
     assert finding.severity == "error" and "/var" in finding.text
 
 
+def test_a_name_that_could_be_any_disk_is_not_said_to_be_missing(machine):
+    machine.write("/etc/fstab", "/dev/disk/by-id/ata-x-part1 /srv ext4 defaults 0 2\n")
+    disk = Disk("sda", 8 << 30, table="gpt", partitions=(Partition(1, 0, 1, "", "p", content=Content("ext4", "u")),))
+    draft = planned(machine, (disk, disk._replace(name="sdb")))
+    finding, = draft.findings
+    assert "does not tell which" in finding.text and "nofail" in draft.read_text("/etc/fstab")
+
+
 def test_a_missing_root_is_no_reason_to_boot_without_it(machine):
     machine.write("/etc/fstab", "/dev/sdz1 / ext4 defaults 0 1\n")
     draft = planned(machine)
