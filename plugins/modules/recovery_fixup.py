@@ -180,6 +180,11 @@ findings:
     text:
       description: What it is and what to do.
       type: str
+firmware:
+  description: What the disks are made for, V(bios), V(uefi), V(both), or an empty string where nothing shows it.
+  returned: O(state=applied) or O(state=planned)
+  type: str
+  sample: uefi
 undone:
   description: Files that were brought back.
   returned: O(state=undone)
@@ -202,6 +207,7 @@ from ..module_utils.errors import RecoveryError
 from ..module_utils.fixup import change, engine
 from ..module_utils.fixup.situation import MappedAddress, NetworkOptions, Options, TargetNic
 from ..module_utils.machine.data import from_data
+from ..module_utils.machine.firmware import read_firmware
 from ..module_utils.machine.model import Disk
 from ..module_utils.machine.network.draft import mac_address
 from ..module_utils.machine.tree import Tree
@@ -256,6 +262,7 @@ def fix_up(module, tree):
     returned = change.plan_data(result.plan)
     returned.update(
         changed=bool(result.plan.changes) and module.params["state"] == "applied",
+        firmware=read_firmware(tree, disks),
         seconds=result.seconds,
         diff=list(change.diff(result.plan.changes)),
     )

@@ -37,10 +37,7 @@ def plan(situation: Situation, draft: Draft) -> None:
             f"{' or '.join(NAMES[kind] for kind in situation.firmware)}: it will find nothing to boot. {ADVICE[own]}",
         )
     elif own == "uefi" and len(situation.firmware) > 1:
-        draft.find(
-            "warning",
-            f"The disks are made for UEFI only, and {situation.profile.name} may also start guests with BIOS: give this one UEFI firmware.",
-        )
+        draft.find("info", f"The disks are made for UEFI only, and {situation.profile.name} has BIOS too: the guest needs UEFI firmware.")
 
 
 def verify(_situation: Situation) -> List[str]:

@@ -19,7 +19,7 @@ BOTH = (Disk("sda", 8 << 30, table="gpt", partitions=(ESP,), boot_code=True),)
 
 @pytest.mark.parametrize("disks,target,wanted,severity", [
     (UEFI, "aws-xen", "", "error"),
-    (UEFI, "kvm", "", "warning"),
+    (UEFI, "kvm", "", "info"),
     (UEFI, "kvm", "uefi", ""),
     (UEFI, "kvm", "bios", "error"),
     (BIOS, "kvm", "", ""),
