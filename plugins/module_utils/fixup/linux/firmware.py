@@ -10,7 +10,9 @@ screen.
 
 from typing import List
 
+from ...errors import MachineError
 from ...machine.firmware import read_firmware
+from ...machine.root import read_architecture
 from ..draft import Draft
 from ..situation import Situation
 
@@ -28,8 +30,14 @@ ADVICE = {
 
 def plan(situation: Situation, draft: Draft) -> None:
     own = read_firmware(situation.tree, situation.disks)
+    if not own and situation.disks and _boots_by_these(situation.tree):
+        draft.find(
+            "warning",
+            "Nothing on the disks is known to start by BIOS or UEFI: neither boot code nor an EFI system partition. The machine may have "
+            "been started by its hypervisor (Xen PV), over the network, or from a disk that was not recovered.",
+        )
     if own not in NAMES:
-        return                               # both, or nothing that can be seen: disks were not given, or boot by other means
+        return                               # both, or nothing that can be seen
     if own not in situation.firmware:
         draft.find(
             "error",
@@ -38,6 +46,14 @@ def plan(situation: Situation, draft: Draft) -> None:
         )
     elif own == "uefi" and len(situation.firmware) > 1:
         draft.find("info", f"The disks are made for UEFI only, and {situation.profile.name} has BIOS too: the guest needs UEFI firmware.")
+
+
+def _boots_by_these(tree):
+    """Whether machines of this architecture start by BIOS or UEFI: others have firmware of their own."""
+    try:
+        return read_architecture(tree) in ("x86_64", "i686", "aarch64")
+    except MachineError:
+        return False
 
 
 def verify(_situation: Situation) -> List[str]:

@@ -37,7 +37,8 @@ SUFFIXES = {
     "loongarch64": ("loongarch64",),
 }
 NO_VENDORS = ("boot", "microsoft", "linux", "tools")   # folders of other things than a distribution's loader
-VENDORS = {"rhel": "redhat", "ol": "redhat", "amzn": "amzn", "opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse", "sles": "sles"}
+# Folders that are not called as the system calls itself in os-release.
+VENDORS = {"rhel": "redhat", "ol": "redhat", "opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse"}
 REASON = "the target's UEFI firmware knows no boot entries and looks for a loader here only"
 
 
@@ -126,7 +127,11 @@ def _wanted_copies(situation, draft, partition, suffix):
         beside = "EFI/BOOT/" + path.rpartition("/")[2]
         if path and not esp.find(tree, partition, beside):
             copies[path] = esp.place_for(tree, partition, beside)
-    copies.update(_menu(draft, tree, partition, _loader(draft, chain.second or chain.first), chain, copies[chain.first]))
+    loader = _loader(draft, chain.second or chain.first)
+    copies.update(_menu(draft, tree, partition, loader, chain, copies[chain.first]))
+    legacy = esp.find(tree, chain.folder, "grub.conf")
+    if legacy and not loader.kind:           # see GRUB_LEGACY_FILES
+        copies[legacy] = esp.place_for(tree, partition, f"EFI/BOOT/BOOT{suffix.upper()}.conf")
     return copies
 
 

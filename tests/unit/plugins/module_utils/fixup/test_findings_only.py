@@ -35,6 +35,15 @@ def test_firmware(machine, disks, target, wanted, severity):
     assert [finding.severity for finding in draft.findings] == ([severity] if severity else []) and not draft.changes
 
 
+@pytest.mark.parametrize("machine_number,severities", [(62, ["warning"]), (22, [])])
+def test_nothing_that_boots(machine, machine_number, severities):
+    """62 is x86-64, 22 is s390, which boots by other means (elf.h)."""
+    machine.write("/usr/bin/sh", b"\x7fELF\x02\x01".ljust(18, b"\0") + bytes([machine_number, 0]))
+    draft = Draft(machine.tree)
+    firmware.plan(machine.inspect(disks=(Disk("xvda", 8 << 30),)), draft)
+    assert [finding.severity for finding in draft.findings] == severities
+
+
 def test_aliases_of_multipath_devices_in_fstab(machine):
     machine.write("/etc/multipath.conf", "multipaths {\n multipath {\n  alias da.ta\n }\n}\n")
     machine.write("/etc/fstab", "/dev/mapper/da.ta-part1 /srv xfs defaults 0 0\n/dev/mapper/dadta1 /x xfs defaults 0 0\n")

@@ -170,6 +170,16 @@ def test_a_system_partition_with_odd_things_in_it(machine, grub, name):
         os.unlink(place)
 
 
+def test_grub_legacy_for_uefi(machine):
+    menu = "title x\n kernel /vmlinuz root=/dev/sda2\n"
+    prepare(machine, {"EFI/redhat/grub.efi": b"MZ legacy", "EFI/redhat/grub.conf": menu}, system="rhel")
+    situation = machine.inspect()
+    engine.apply(machine.tree, engine.plan(situation))
+    assert machine.read("/boot/efi/EFI/BOOT/BOOTX64.EFI") == "MZ legacy"
+    assert machine.read("/boot/efi/EFI/BOOT/BOOTX64.conf") == machine.read("/boot/efi/EFI/redhat/grub.conf")
+    assert "root=UUID=" in machine.read("/boot/efi/EFI/BOOT/BOOTX64.conf") and engine.verify(situation) == ()
+
+
 @pytest.mark.parametrize("size,fits", [(1 << 20, True), (200 * 1024, False)])
 def test_a_full_system_partition_is_an_error(machine, grub, shim, size, fits):
     """What is mounted may be a copy in a larger file system: its free room says nothing."""
