@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import uefi_fallback, unified_kernels
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import uefi_fallback
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Content, Disk, Partition
 
 SYSTEMD_BOOT = b"MZ\0#### LoaderInfo: systemd-boot 252 ####"
@@ -188,14 +188,6 @@ def test_a_full_system_partition_is_an_error(machine, grub, shim, size, fits):
     partition = Partition(1, 1 << 20, size, "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "e-01", content=Content("vfat", "AAAA-BBBB", size=size))
     draft = planned(machine, disks=(Disk("sda", 8 << 30, table="gpt", partitions=(partition,)),))
     assert [finding.severity for finding in draft.findings] == ([] if fits else ["error"]) and len(draft.changes) == (2 if fits else 0)
-
-
-def test_unified_kernels_are_told(machine, grub):
-    prepare(machine, {"EFI/debian/grubx64.efi": grub("(x)/"), "EFI/Linux/6.1.efi": b"MZ", "EFI/Linux/readme": ""})
-    draft = Draft(machine.tree)
-    unified_kernels.plan(machine.inspect(), draft)
-    finding, = draft.findings
-    assert "/boot/efi/EFI/Linux/6.1.efi" in finding.text and finding.severity == "warning" and not draft.changes
 
 
 def test_links_do_not_lead_out(machine, grub, tmp_path):
