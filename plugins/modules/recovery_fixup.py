@@ -12,6 +12,8 @@ description:
     verifies them by reading the image again.
   - Adds the target's disk drivers to the initramfs of every kernel that the boot loader can start, replaces names of disks that depend
     on the old controller, keeps the names of network interfaces on new NICs, and brings boot messages and a login to the serial console.
+  - Puts the machine's boot loader where UEFI firmware without boot entries looks for it, lets LVM and mdadm find the target's disks, and
+    lets the machine boot without disks that were not recovered.
   - These are edits of files from outside. No program of the recovery image runs, nothing is installed, no network is used.
   - The originals stay in the image below C(/var/lib/agnostic.recovery/fixups), so O(state=undone) brings back every byte, owner, mode,
     label and time. A run that was killed is undone before the next one begins.
@@ -56,6 +58,12 @@ options:
     type: str
     choices: [union, target]
     default: union
+  firmware:
+    description:
+      - The firmware that the guest gets on the target. With it a machine whose disks it cannot start is told of.
+      - By default it is any that the profile O(target) offers.
+    type: str
+    choices: [bios, uefi]
   network:
     description: The machine's network on the target.
     type: dict
@@ -172,6 +180,11 @@ findings:
     text:
       description: What it is and what to do.
       type: str
+firmware:
+  description: What the disks are made for, V(bios), V(uefi), V(both), or an empty string where nothing shows it.
+  returned: O(state=applied) or O(state=planned)
+  type: str
+  sample: uefi
 undone:
   description: Files that were brought back.
   returned: O(state=undone)
@@ -194,6 +207,7 @@ from ..module_utils.errors import RecoveryError
 from ..module_utils.fixup import change, engine
 from ..module_utils.fixup.situation import MappedAddress, NetworkOptions, Options, TargetNic
 from ..module_utils.machine.data import from_data
+from ..module_utils.machine.firmware import read_firmware
 from ..module_utils.machine.model import Disk
 from ..module_utils.machine.network.draft import mac_address
 from ..module_utils.machine.tree import Tree
@@ -208,6 +222,7 @@ def main():
             target=dict(type="str", choices=sorted(PROFILES)),
             disks=dict(type="list", elements="dict", default=[]),
             drivers=dict(type="str", choices=["union", "target"], default="union"),
+            firmware=dict(type="str", choices=["bios", "uefi"]),
             network=dict(type="dict", default={}, options=dict(
                 mode=dict(type="str", choices=["keep", "dhcp", "mapped"], default="keep"),
                 nics=dict(type="list", elements="dict", default=[], options=dict(
@@ -247,6 +262,7 @@ def fix_up(module, tree):
     returned = change.plan_data(result.plan)
     returned.update(
         changed=bool(result.plan.changes) and module.params["state"] == "applied",
+        firmware=read_firmware(tree, disks),
         seconds=result.seconds,
         diff=list(change.diff(result.plan.changes)),
     )
@@ -268,7 +284,8 @@ def options(module):
     addresses = [
         MappedAddress(entry["old"], entry["new"], entry["gateway"], tuple(entry["nameservers"])) for entry in network.get("addresses", [])
     ]
-    return Options(module.params["drivers"], NetworkOptions(network.get("mode", "keep"), tuple(nics), tuple(addresses)))
+    return Options(module.params["drivers"], NetworkOptions(network.get("mode", "keep"), tuple(nics), tuple(addresses)),
+                   module.params["firmware"] or "")
 
 
 if __name__ == "__main__":

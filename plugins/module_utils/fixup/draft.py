@@ -45,7 +45,7 @@ class Draft:
         data = self.read(path)
         return None if data is None else data.decode("utf-8", "surrogateescape")
 
-    def write_text(self, path: str, text: str, reason: str, mode: int = 0o644) -> None:
+    def write(self, path: str, after: bytes, reason: str, mode: int = 0o644) -> None:
         """Plans a new content. The same content is no change."""
         place = self._place(path)
         if place is None:
@@ -53,10 +53,13 @@ class Draft:
         before = self.read(place)
         if before is None and self.tree.exists(place) and place not in self._pending:
             return                           # something that is no readable file: reported by read
-        after = text.encode("utf-8", "surrogateescape")
         if after != before:
             self._pending[place] = after
             self.changes.append(WriteFile(self.fixup, reason, place, before, after, mode))
+
+    def write_text(self, path: str, text: str, reason: str, mode: int = 0o644) -> None:
+        """The same as text."""
+        self.write(path, text.encode("utf-8", "surrogateescape"), reason, mode)
 
     def remove(self, path: str, reason: str) -> None:
         before = self.read(path)

@@ -20,12 +20,18 @@ from ..target.profile import Profile
 from . import journal, writer
 from .change import Finding, Plan
 from .draft import Draft
-from .linux import disk_names, initramfs, serial_console, stale_files
+from .linux import (
+    disk_names, firmware, hibernation, initramfs, left_names, lvm, md_arrays, missing_disks, serial_console, stale_files, uefi_fallback,
+    unified_kernels,
+)
 from .linux.network import fixup as network
 from .situation import Options, Situation, inspect
 
-# In this order: the initramfs takes in files that the others write.
-FIXUPS = (disk_names, stale_files, network, serial_console, initramfs)
+# In this order: the initramfs takes in files that the others write, and the UEFI fallback copies menus that they have changed.
+FIXUPS = (
+    firmware, disk_names, missing_disks, lvm, md_arrays, hibernation, stale_files, left_names, network, serial_console, uefi_fallback,
+    unified_kernels, initramfs,
+)
 
 
 class Applied(NamedTuple):

@@ -41,6 +41,7 @@ class NetworkOptions(NamedTuple):
 class Options(NamedTuple):
     drivers: str = "union"                # union: disk drivers of all known profiles; target: of this one
     network: NetworkOptions = NetworkOptions()
+    firmware: str = ""                    # bios uefi: what the guest gets; "": any that the profile offers
 
 
 class BootKernel(NamedTuple):
@@ -64,6 +65,11 @@ class Situation(NamedTuple):
     systemd: bool                         # udev is systemd's
     warnings: Tuple[str, ...]
 
+    @property
+    def firmware(self) -> Tuple[str, ...]:
+        """The kinds of firmware that the target may start the machine with."""
+        return (self.options.firmware,) if self.options.firmware else self.profile.firmware
+
 
 def inspect(tree, disks, profile: Profile, options: Options = Options()) -> Situation:
     """Reads the mounted root. What cannot be read becomes a warning or the `problem` of a kernel."""
@@ -82,8 +88,8 @@ def inspect(tree, disks, profile: Profile, options: Options = Options()) -> Situ
 def content_wanted(path: str) -> bool:
     """Files of an initramfs whose content fix-ups look at: its configuration, and the list of its modules."""
     return (
-        path.startswith(("conf/", "etc/cmdline.d/", "etc/systemd/network/"))
-        or path in ("etc/fstab", "etc/crypttab", "cryptroot/crypttab")
+        path.startswith(("conf/", "etc/cmdline.d/", "etc/systemd/network/", "etc/lvm/", "etc/mdadm/", "etc/mdadm.conf.d/"))
+        or path in ("etc/fstab", "etc/crypttab", "cryptroot/crypttab", "etc/mdadm.conf")
         or path.endswith("/modules.dep")
     )
 

@@ -17,8 +17,11 @@ from .fstab import parse_fstab
 
 GRUB2_FILES = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub/custom.cfg", "/boot/grub2/custom.cfg",
                "/boot/efi/[Ee][Ff][Ii]/*/grub.cfg", "/efi/[Ee][Ff][Ii]/*/grub.cfg", "/boot/[Ee][Ff][Ii]/*/grub.cfg")
-GRUB_LEGACY_FILES = ("/boot/grub/menu.lst", "/boot/grub/grub.conf")
-GRUBENV_FILES = ("/boot/grub/grubenv", "/boot/grub2/grubenv", "/boot/efi/[Ee][Ff][Ii]/*/grubenv")
+# Red Hat's GRUB legacy for UEFI reads the file beside it that is called as itself: grub.efi reads grub.conf, BOOTX64.EFI BOOTX64.conf.
+GRUB_LEGACY_FILES = ("/boot/grub/menu.lst", "/boot/grub/grub.conf", "/boot/efi/[Ee][Ff][Ii]/*/grub.conf",
+                     "/boot/efi/[Ee][Ff][Ii]/[Bb][Oo][Oo][Tt]/[Bb][Oo][Oo][Tt]*.conf")
+GRUBENV_FILES = ("/boot/grub/grubenv", "/boot/grub2/grubenv", "/boot/efi/[Ee][Ff][Ii]/*/grubenv", "/efi/[Ee][Ff][Ii]/*/grubenv",
+                 "/boot/[Ee][Ff][Ii]/*/grubenv")
 # Debian's extlinux keeps its entries in linux.cfg, which extlinux.conf includes.
 EXTLINUX_FILES = ("/boot/extlinux/*.conf", "/boot/extlinux/*.cfg", "/extlinux/*.conf", "/boot/extlinux.conf", "/boot/syslinux/*.cfg",
                   "/boot/syslinux/*.conf")

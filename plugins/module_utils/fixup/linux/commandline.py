@@ -5,7 +5,7 @@
 """Kernel command lines where boot loaders and their generators keep them, each changed in place: every other byte of the file stays.
 
 Forms: GRUB manual (`linux`, /etc/default/grub), GRUB legacy manual (`kernel`), UAPI boot loader specification (`options`), syslinux
-(`APPEND`), kernel-install(8) (/etc/kernel/cmdline).
+(`APPEND`), kernel-install(8) (/etc/kernel/cmdline), dracut.conf(5) and dracut.cmdline(7) (`kernel_cmdline`, /etc/cmdline.d).
 """
 
 import re
@@ -20,7 +20,16 @@ _LEGACY = re.compile(r"^[ \t]*kernel[ \t]+(?:--\S+[ \t]+)*\S+(?P<line>[^\n]*?)[ 
 _OPTIONS = re.compile(r"^options(?P<line>[ \t][^\n]*?)[ \t]*$", re.MULTILINE)
 _APPEND = re.compile(r"^[ \t]*append(?P<line>[ \t][^\n]*?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _WHOLE = re.compile(r"\A(?P<line>[^\n]+?)[ \t]*$", re.MULTILINE)
-_DEFAULT = re.compile(r"""^[ \t]*GRUB_CMDLINE_LINUX(?:_DEFAULT|_RECOVERY)?=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE)
+_EACH = re.compile(r"^(?P<line>[^#\n][^\n]*?)[ \t]*$", re.MULTILINE)
+_KERNELOPTS = re.compile(r"""^[ \t]*set[ \t]+(?:default_)?kernelopts=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE)
+_KOPT = re.compile(r"^# (?:kopt|defoptions|altoptions)\w*=(?P<line>[^\n]*?)[ \t]*$", re.MULTILINE)
+_DRACUT = re.compile(r"""^[ \t]*kernel_cmdline\+?=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE)
+_EXTLINUX = re.compile(
+    r"""^[ \t]*(?:EXTLINUX|U_BOOT)_(?:ROOT|PARAMETERS)=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE
+)
+_DEFAULT = re.compile(
+    r"""^[ \t]*GRUB_CMDLINE_LINUX(?:_XEN_REPLACE)?(?:_DEFAULT|_RECOVERY)?=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE
+)
 GRUB_COMMON = re.compile(r"""^[ \t]*GRUB_CMDLINE_LINUX=(?P<quote>["'])(?P<line>[^\n]*?)(?P=quote)""", re.MULTILINE)
 
 # What the boot loader reads: a change takes effect at the next boot.
@@ -32,7 +41,14 @@ ENTRIES = (
 )
 # What its generators read: a change survives the next kernel update.
 DEFAULT_GRUB = ("/etc/default/grub", "/etc/default/grub.d/*.cfg")
-SOURCES = [(pattern, _DEFAULT) for pattern in DEFAULT_GRUB] + [("/etc/kernel/cmdline", _WHOLE)]
+SOURCES = (
+    [(pattern, _DEFAULT) for pattern in DEFAULT_GRUB]
+    + [("/etc/kernel/cmdline", _WHOLE), ("/etc/cmdline.d/*.conf", _EACH)]
+    + [("/etc/dracut.conf", _DRACUT), ("/etc/dracut.conf.d/*.conf", _DRACUT)]
+    + [("/etc/default/extlinux", _EXTLINUX), ("/etc/default/u-boot", _EXTLINUX)]
+)
+# What else the loader's own files hold: a variable that entries name, and in GRUB legacy comments that Debian's update-grub reads.
+VARIABLES = [(pattern, _KERNELOPTS) for pattern in GRUB2_FILES] + [(pattern, _KOPT) for pattern in GRUB_LEGACY_FILES]
 # The same without GRUB_CMDLINE_LINUX_DEFAULT, for what belongs on every command line once.
 COMMON_SOURCES = [("/etc/default/grub", GRUB_COMMON), ("/etc/kernel/cmdline", _WHOLE)]
 
@@ -41,14 +57,16 @@ def files(draft, forms) -> Iterator[Tuple[str, str, "re.Pattern"]]:
     """(path, text, pattern) of every file of these forms that the image has, each file once."""
     seen = set()
     for glob, pattern in forms:
-        for path in draft.glob(glob):
-            place = draft.tree.resolve(path)
-            if place in seen:
-                continue
+        for place in unique(draft, (glob,)):
+            text = None if place in seen else draft.read_text(place)
             seen.add(place)
-            text = draft.read_text(place)
             if text is not None:
                 yield place, text, pattern
+
+
+def unique(draft, patterns) -> Tuple[str, ...]:
+    """Canonical paths of the files that match, each once, whatever links lead there."""
+    return tuple(dict.fromkeys(draft.tree.resolve(path) for pattern in patterns for path in draft.glob(pattern)))
 
 
 def edited(text: str, pattern, edit: Callable[[str], str]) -> str:

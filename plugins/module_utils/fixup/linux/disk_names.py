@@ -4,8 +4,8 @@
 
 """Names of disks that depend on the old hardware, replaced by what lasts: in fstab, crypttab, kernel command lines and the resume setting.
 
-Without this the root file system is not found, or one entry of fstab stops the boot in emergency mode. Data disks that were not
-recovered get `nofail`, since systemd waits 90 seconds for each and then gives up the boot (systemd.mount(5)).
+Without this the root file system is not found, or one entry of fstab stops the boot in emergency mode. GRUB keeps command lines also in
+variables: `kernelopts` in grubenv, which the entries of RHEL 8 name, with a copy in grub.cfg for the case that grubenv is lost.
 """
 
 import functools
@@ -13,7 +13,9 @@ import re
 
 from typing import List
 
-from ...machine.fstab import parse_fstab_lines, replace_options, replace_spec, split_spec
+from ...machine import grubenv
+from ...machine.bootloader import GRUBENV_FILES
+from ...machine.fstab import parse_fstab_lines, replace_spec
 from ..draft import Draft
 from ..situation import Situation
 from . import commandline
@@ -23,17 +25,16 @@ NAME = "disk_names"
 
 FSTAB = "/etc/fstab"
 CRYPTTAB = "/etc/crypttab"
+MOUNT_UNITS = "/etc/systemd/system/*.mount"
 RESUME = "/etc/initramfs-tools/conf.d/resume"
 
 ARGUMENTS = ("root", "real_root", "resume", "cryptdevice")           # of a kernel command line that name a device
-NETWORK_TYPES = ("nfs", "nfs4", "cifs", "smb3", "glusterfs", "ceph", "fuse.sshfs", "9p", "virtiofs")
-ESSENTIAL = ("/", "/usr", "/var", "/boot", "/boot/efi", "/etc")      # without these the machine does not do its work
 
 REASON = "the name depends on the old disk controller"
-REASON_MISSING = "this disk was not recovered, and the boot must not wait for it"
 
 _ARGUMENT = re.compile(r"""(?P<head>(?<![^\s"'])(?:%s)=)(?P<spec>/dev/[^\s"':,;]+)""" % "|".join(ARGUMENTS))
 _SETTING = re.compile(r"""^(?P<head>[ \t]*RESUME=["']?)(?P<spec>/dev/[^\s"']+)""", re.MULTILINE)
+_WHAT = re.compile(r"^(?P<head>What=)(?P<spec>/dev/\S+)", re.MULTILINE)
 _SECOND_FIELD = re.compile(r"^(?P<head>[ \t]*[^#\s]\S*[ \t]+)(?P<spec>/dev/\S+)", re.MULTILINE)
 
 
@@ -43,11 +44,17 @@ def plan(situation: Situation, draft: Draft) -> None:
     text = draft.read_text(CRYPTTAB)
     if text is not None:
         draft.write_text(CRYPTTAB, _renamed(_SECOND_FIELD, names, _reporter(draft, CRYPTTAB), text), REASON)
+    for path in commandline.unique(draft, (MOUNT_UNITS,)):
+        text = draft.read_text(path)
+        if text is not None:
+            draft.write_text(path, _renamed(_WHAT, names, _reporter(draft, path), text), REASON)
     # The kernel itself knows PARTUUID= and no UUID=; that takes an initramfs.
     by_partition = any(not kernel.initramfs for kernel in situation.kernels)
-    for path, text, pattern in commandline.files(draft, commandline.ENTRIES + commandline.SOURCES):
-        edit = functools.partial(_renamed, _ARGUMENT, names, _reporter(draft, path), by_partition=by_partition)
-        draft.write_text(path, commandline.edited(text, pattern, edit), REASON)
+    for forms in (commandline.ENTRIES + commandline.SOURCES, commandline.VARIABLES):
+        for path, text, pattern in commandline.files(draft, forms):
+            edit = functools.partial(_renamed, _ARGUMENT, names, _reporter(draft, path), by_partition=by_partition)
+            draft.write_text(path, commandline.edited(text, pattern, edit), REASON)
+    _plan_grubenv(draft, names)
     text = draft.read_text(RESUME)
     if text is not None:
         draft.write_text(RESUME, _renamed(_SETTING, names, _reporter(draft, RESUME), text), REASON)
@@ -62,13 +69,18 @@ def verify(situation: Situation) -> List[str]:
             problems.append(f"{FSTAB} still names {mount.spec} for {mount.path}.")
     for path, text, pattern in commandline.files(draft, commandline.ENTRIES):
         for line in commandline.lines(text, pattern):
-            for spec in commandline.arguments(line, "root"):
-                tag, value = split_spec(spec)
-                if names.is_bound(spec):
-                    problems.append(f"{path} still starts a kernel with root={spec}.")
-                elif tag in ("UUID", "PARTUUID", "LABEL", "PARTLABEL") and names.transparent and not names.has(tag, value):
-                    problems.append(f"{path} starts a kernel with root={spec}, which is on none of the recovered disks.")
+            problems.extend(_problems(names, path, line))
+    for path in commandline.unique(draft, GRUBENV_FILES):
+        problems.extend(problem for line in (draft.read_text(path) or "").split("\n") for problem in _problems(names, path, line))
     return problems
+
+
+def _problems(names, path, line):
+    for spec in commandline.arguments(line.replace("kernelopts=", ""), "root"):
+        if names.is_bound(spec):
+            yield f"{path} still starts a kernel with root={spec}."
+        elif names.is_missing(spec):
+            yield f"{path} starts a kernel with root={spec}, which is on none of the recovered disks."
 
 
 def renamed_in_initramfs(situation: Situation, path: str, text: str) -> str:
@@ -96,43 +108,22 @@ def _plan_fstab(draft, names):
         if lasting:
             text = replace_spec(text, index, lasting)
     draft.write_text(FSTAB, text, REASON)
-    for index, mount in parse_fstab_lines(text):
-        if not _is_missing(mount, names):
+
+
+def _plan_grubenv(draft, names):
+    """Variables that hold a kernel command line (kernelopts of RHEL 8). The block has a fixed size, see machine/grubenv.py."""
+    for path in commandline.unique(draft, GRUBENV_FILES):
+        before = draft.read_text(path)
+        if before is None:
             continue
-        if mount.path in ESSENTIAL:
+        edit = functools.partial(_renamed, _ARGUMENT, names, _reporter(draft, path))
+        after = grubenv.edited(before, edit)
+        if after is None:
             draft.find(
-                "error", f"{FSTAB} mounts {mount.path} from {mount.spec}, which is on none of the recovered disks. Recover that disk too."
+                "error", f"{path} has no room for a lasting name of the root disk. Shorten kernelopts with grub-editenv on the source."
             )
         else:
-            draft.find(
-                "warning",
-                f"{FSTAB} names {mount.spec} for {mount.path}, which is on none of the recovered disks; the machine boots without it.",
-            )
-        if mount.path not in ("/", "/usr"):
-            text = _with_nofail(text, index, mount)
-    draft.write_text(FSTAB, text, REASON_MISSING)
-
-
-def _is_missing(mount, names):
-    """Whether a local disk that is not among the recovered ones is mounted at boot."""
-    options = mount.options.split(",")
-    if "noauto" in options or "_netdev" in options or mount.type in NETWORK_TYPES:
-        return False
-    if names.is_bound(mount.spec):
-        return bool(names.disks) and names.find(mount.spec) is None
-    tag, value = split_spec(mount.spec)
-    return tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL") and names.transparent and not names.has(tag, value)
-
-
-def _with_nofail(text, index, mount):
-    if "nofail" in mount.options.split(","):
-        return text
-    try:
-        return replace_options(text, index, mount.options + ",nofail")
-    except ValueError:                       # a line that ends before the options
-        lines = text.split("\n")
-        lines[index] = lines[index].rstrip() + (" auto" if len(lines[index].split()) < 3 else "") + " defaults,nofail"
-        return "\n".join(lines)
+            draft.write_text(path, after, REASON)
 
 
 def _renamed(pattern, names, unknown, text, by_partition=False):

@@ -16,7 +16,7 @@ from ...errors import FixupError
 from ...target.profile import all_disk_drivers
 from ..draft import Draft
 from ..situation import BootKernel, Situation
-from . import disk_names, overlay
+from . import disk_names, lvm, md_arrays, overlay
 
 NAME = "initramfs"
 
@@ -145,16 +145,15 @@ def _gzip(situation, kernel):
 
 
 def _configuration(situation, archive):
-    """Files of the initramfs that name disks by their old names, changed."""
-    changed = {}
-    for path, entry in archive.entries.items():
-        if entry.data is None or path.endswith("/modules.dep"):
-            continue
-        text = entry.data.decode("utf-8", "surrogateescape")
-        after = disk_names.renamed_in_initramfs(situation, path, text)
-        if after != text:
-            changed[path] = after.encode("utf-8", "surrogateescape")
-    return changed
+    """Files of the initramfs that name old hardware, changed; also new ones that take back what another file says."""
+    texts = {
+        path: entry.data.decode("utf-8", "surrogateescape")
+        for path, entry in archive.entries.items() if entry.data is not None and not path.endswith("/modules.dep")
+    }
+    changed = {path: disk_names.renamed_in_initramfs(situation, path, text) for path, text in texts.items()}
+    for fixup in (lvm, md_arrays):
+        changed.update(fixup.in_initramfs(texts))
+    return {path: text.encode("utf-8", "surrogateescape") for path, text in changed.items() if text != texts.get(path)}
 
 
 def _has_udev(archive):

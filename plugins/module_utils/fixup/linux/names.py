@@ -12,6 +12,7 @@ import re
 
 from typing import Dict, NamedTuple, Sequence, Tuple
 
+from ...machine.fstab import split_spec
 from ...machine.model import Content, Disk, Partition
 
 # Contents that hold no device name themselves: what is in them is not known, so neither is what they lack.
@@ -22,6 +23,9 @@ MOUNTABLE = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "exfat", "ntfs", "s
 
 _KERNEL_NAME = re.compile(r"/dev/(?P<disk>(?:sd|hd|vd|xvd)[a-z]+|(?:nvme\d+n|mmcblk|nbd|loop)\d+|cciss/c\d+d\d+)(?:p?(?P<part>\d+))?\Z")
 _BY_NAME = re.compile(r"/dev/disk/by-(?:id|path)/.+?(?:-part(?P<part>\d+))?\Z")
+# multipath-tools calls a disk mpatha and so on where nobody named it; which one that is, /etc/multipath/bindings says by WWID.
+_MULTIPATH = re.compile(r"/dev/mapper/mpath[a-z]+?(?:(?:-part|p)?(?P<part>\d+))?\Z")
+_BY_CONTENT = re.compile(r"/dev/disk/by-(?P<tag>uuid|label|partuuid|partlabel)/(?P<value>[^/]+)\Z")
 _FAMILY = re.compile(r"(?:sd|hd|vd|xvd)(?P<letters>[a-z]+)\Z")
 
 
@@ -32,7 +36,7 @@ class Names(NamedTuple):
 
     def is_bound(self, spec: str) -> bool:
         """Whether a name depends on the old hardware."""
-        return _KERNEL_NAME.match(spec) is not None or _BY_NAME.match(spec) is not None
+        return any(pattern.match(spec) is not None for pattern in (_KERNEL_NAME, _BY_NAME, _MULTIPATH))
 
     def lasting(self, spec: str, by_partition: bool = False) -> str:
         """The name that lasts for one that does not: "UUID=…", else "PARTUUID=…"; "" when the device is on none of the disks.
@@ -55,8 +59,8 @@ class Names(NamedTuple):
         if match is not None:
             disk = self._disk(match.group("disk"))
         else:
-            match = _BY_NAME.match(spec)
-            # A by-id or by-path name does not tell the disk without the old hardware; with one disk there is no doubt.
+            match = _BY_NAME.match(spec) or _MULTIPATH.match(spec)
+            # Such a name does not tell the disk without the old hardware; with one disk there is no doubt.
             disk = self.disks[0] if match is not None and len(self.disks) == 1 else None
         if disk is None:
             return None
@@ -76,10 +80,24 @@ class Names(NamedTuple):
                     return True
         return False
 
+    def is_ambiguous(self, spec: str) -> bool:
+        """Whether a name tells its disk by an identifier of the old hardware, which could be any of several disks."""
+        return len(self.disks) > 1 and self.find(spec) is None and any(pattern.match(spec) for pattern in (_BY_NAME, _MULTIPATH))
+
+    def is_missing(self, spec: str) -> bool:
+        """Whether what a name means is on none of the disks. What cannot be told counts as there."""
+        if self.is_bound(spec):
+            return bool(self.disks) and self.find(spec) is None
+        tag, value = split_spec(spec)
+        match = _BY_CONTENT.match(spec)
+        if match is not None:
+            tag, value = match.group("tag").upper(), _udev_decoded(match.group("value"))
+        return tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL") and self.transparent and not self.has(tag, value)
+
     @property
     def transparent(self) -> bool:
         """Whether every content is known, so that what is on none of the disks is really missing."""
-        return bool(self.disks) and not any(content.kind in LAYERED for content in _contents(self.disks))
+        return bool(self.disks) and not any(content.kind in LAYERED for content in contents(self.disks))
 
     def _disk(self, name):
         for disk in self.disks:
@@ -92,14 +110,22 @@ class Names(NamedTuple):
         return None
 
 
+def _udev_decoded(name):
+    """udev writes unusual bytes of a label as \\x20 (libudev-util.c, encode_devnode_name)."""
+    data = re.sub(
+        rb"\\x([0-9a-fA-F]{2})", lambda match: bytes((int(match.group(1), 16),)), name.encode("utf-8", "surrogateescape")
+    )
+    return data.decode("utf-8", "surrogateescape")
+
+
 def read_names(disks: Sequence[Disk]) -> Names:
     counts = {}
-    for content in _contents(disks):
+    for content in contents(disks):
         counts[content.uuid.lower()] = counts.get(content.uuid.lower(), 0) + 1
     return Names(tuple(disks), counts)
 
 
-def _contents(disks) -> Tuple[Content, ...]:
+def contents(disks) -> Tuple[Content, ...]:
     found = []
     for disk in disks:
         if disk.table == "none":

@@ -4,6 +4,9 @@
 
 """Disk names that last."""
 
+import shutil
+import subprocess
+
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import engine
@@ -35,6 +38,10 @@ def text_of(draft, path):
         ("/dev/disk/by-path/pci-0000:00:1f.2-ata-1-part3", SWAP),
         ("/dev/hda2", ROOT),
         ("/dev/xvda2", ROOT),
+        ("/dev/mapper/mpatha2", ROOT),
+        ("/dev/mapper/mpathp3", SWAP),
+        ("/dev/mapper/mpathbp2", ROOT),
+        ("/dev/mapper/mpaths-root", "/dev/mapper/mpaths-root"),
         ("/dev/mapper/vg-root", "/dev/mapper/vg-root"),
         ("/dev/vg/root", "/dev/vg/root"),
         ("UUID=x", "UUID=x"),
@@ -99,6 +106,30 @@ def test_whole_disk_file_system():
             f"#GRUB_CMDLINE_LINUX='root=/dev/sda2'\nGRUB_CMDLINE_LINUX='resume={SWAP} quiet'\n",
         ),
         ("/etc/kernel/cmdline", "root=/dev/sda2 quiet\n", f"root={ROOT} quiet\n"),
+        ("/etc/cmdline.d/10.conf", "# root=/dev/sda2\nquiet\nroot=/dev/sda2\n", f"# root=/dev/sda2\nquiet\nroot={ROOT}\n"),
+        (
+            "/etc/dracut.conf.d/x.conf",
+            "hostonly=yes\nkernel_cmdline+=\" root=/dev/sda2 resume=/dev/sda3 \"\n",
+            f"hostonly=yes\nkernel_cmdline+=\" root={ROOT} resume={SWAP} \"\n",
+        ),
+        (
+            "/etc/systemd/system/srv.mount",
+            "[Mount]\nWhat=/dev/sda2\nWhere=/srv # /dev/sda2\n",
+            f"[Mount]\nWhat={ROOT}\nWhere=/srv # /dev/sda2\n",
+        ),
+        ("/etc/default/extlinux", 'EXTLINUX_ROOT="root=/dev/sda2"\n', f'EXTLINUX_ROOT="root={ROOT}"\n'),
+        ("/etc/default/u-boot", "U_BOOT_ROOT='root=/dev/sda2'\n", f"U_BOOT_ROOT='root={ROOT}'\n"),
+        (
+            "/boot/grub2/grub.cfg",
+            'set default_kernelopts="root=/dev/sda2 ro "\n  set kernelopts="root=/dev/sda2 ro "\nset x="root=/dev/sda2"\n',
+            f'set default_kernelopts="root={ROOT} ro "\n  set kernelopts="root={ROOT} ro "\nset x="root=/dev/sda2"\n',
+        ),
+        (
+            "/boot/grub/menu.lst",
+            "## kopt=root=/dev/hda1 ro\n# kopt=root=/dev/sda2 ro\n# groot=(hd0,1)\ntitle x\nkernel /vmlinuz root=/dev/sda2 ro\n",
+            f"## kopt=root=/dev/hda1 ro\n# kopt=root={ROOT} ro\n# groot=(hd0,1)\ntitle x\nkernel /vmlinuz root={ROOT} ro\n",
+        ),
+        ("/etc/crypttab", "data /dev/mapper/mpatha-part2 none luks\n", f"data {ROOT} none luks\n"),
         ("/etc/crypttab", "# c\nswap /dev/sda3 /dev/urandom swap\n", f"# c\nswap {SWAP} /dev/urandom swap\n"),
         ("/etc/initramfs-tools/conf.d/resume", "RESUME=/dev/sda3\n", f"RESUME={SWAP}\n"),
         ("/etc/initramfs-tools/conf.d/resume", "RESUME=none\n", "RESUME=none\n"),
@@ -109,44 +140,41 @@ def test_only_the_name_changes(machine, path, before, after):
     assert text_of(planned(machine), path) == after
 
 
+def grubenv(text):
+    return ("# GRUB Environment Block\n" + text).ljust(1024, "#")
+
+
+def test_kernelopts_of_grubenv(machine, tmp_path):
+    """grub-editenv reads what is written, and the block keeps its size."""
+    machine.write("/boot/grub2/grubenv", grubenv("saved_entry=x\nkernelopts=root=/dev/sda2 ro quiet \n"))
+    assert sum("/boot/grub2/grubenv still starts" in problem for problem in disk_names.verify(machine.inspect())) == 1
+    after = text_of(planned(machine), "/boot/grub2/grubenv")
+    assert after == grubenv(f"saved_entry=x\nkernelopts=root={ROOT} ro quiet \n") and len(after) == 1024
+    if shutil.which("grub-editenv"):
+        (tmp_path / "grubenv").write_text(after)
+        listed = subprocess.run(["grub-editenv", str(tmp_path / "grubenv"), "list"], stdout=subprocess.PIPE, check=True).stdout.decode()
+        assert listed == f"saved_entry=x\nkernelopts=root={ROOT} ro quiet \n"
+
+
+def test_a_full_grubenv_is_an_error_and_stays(machine):
+    before = grubenv("kernelopts=root=/dev/sda2 " + "x" * 960 + "\n")
+    machine.write("/boot/grub2/grubenv", before)
+    draft = planned(machine)
+    assert text_of(draft, "/boot/grub2/grubenv") == before
+    assert [finding.severity for finding in draft.findings] == ["error"]
+
+
+def test_a_file_that_only_is_called_grubenv_stays(machine):
+    machine.write("/boot/grub2/grubenv", "kernelopts=root=/dev/sda2\n")
+    assert text_of(planned(machine), "/boot/grub2/grubenv") == "kernelopts=root=/dev/sda2\n"
+
+
 def test_a_kernel_without_initramfs_gets_the_partition(machine):
     machine.add_kernel(
         "5.4.0", builtin=("virtio", "virtio_ring", "virtio_pci", "virtio_scsi", "virtio_blk", "sd_mod", "scsi_mod"), initramfs=b""
     )
     machine.write("/boot/grub/grub.cfg", "menuentry x {\n linux /boot/vmlinuz-5.4.0 root=/dev/sda2 ro\n}\n")
     assert "root=PARTUUID=aaaa-02 ro" in text_of(planned(machine), "/boot/grub/grub.cfg")
-
-
-def test_disks_that_were_not_recovered_get_nofail(machine):
-    machine.write(
-        "/etc/fstab",
-        "/dev/sda2 / ext4 defaults 0 1\n/dev/sdb1\t/data ext4 defaults\t0 2\nUUID=gone /more xfs noatime 0 0\nLABEL=system /x ext4 ro 0 0\n"
-        "server:/e /nfs nfs defaults 0 0\n/dev/sdc1 /short\n/dev/sr0 /cd iso9660 ro 0 0\n/dev/sdd1 /z ext4 noauto 0 0\n",
-    )
-    draft = planned(machine)
-    lines = text_of(draft, "/etc/fstab").splitlines()
-    assert lines[1:] == [
-        "/dev/sdb1\t/data ext4 defaults,nofail\t0 2",
-        "UUID=gone /more xfs noatime,nofail 0 0",
-        "LABEL=system /x ext4 ro 0 0",
-        "server:/e /nfs nfs defaults 0 0",
-        "/dev/sdc1 /short auto defaults,nofail",
-        "/dev/sr0 /cd iso9660 ro 0 0",
-        "/dev/sdd1 /z ext4 noauto 0 0",
-    ]
-    assert len(draft.findings) == 3
-
-
-def test_nothing_is_missing_where_contents_are_not_known(machine):
-    machine.write("/etc/fstab", "UUID=in-the-volume-group /srv ext4 defaults 0 0\n")
-    disks = (Disk("sda", 8 << 30, partitions=(Partition(1, 0, 1, "", "p", content=Content("lvm2", "pv")),)),)
-    assert text_of(planned(machine, disks), "/etc/fstab") == "UUID=in-the-volume-group /srv ext4 defaults 0 0\n"
-
-
-def test_a_missing_essential_disk_is_an_error(machine):
-    machine.write("/etc/fstab", "/dev/sda2 / ext4 defaults 0 1\n/dev/sdb1 /var ext4 defaults 0 2\n")
-    finding, = planned(machine).findings
-    assert finding.severity == "error" and "/var" in finding.text
 
 
 def test_without_disks_names_stay(machine):
