@@ -30,6 +30,7 @@ PAGE_SPAN = CHUNK * PER_PAGE
 LARGE_DISK = 100 * 10 ** 12
 IMAGES_PER_MACHINE = 100
 DISK_PAGES = 29                          # of an ordinary machine: some 240 GB, all of it in use
+MEMORY_LIMIT = 400                       # MiB
 NEW_PER_IMAGE = 10                       # chunks that an image has more than the one before
 
 
@@ -103,6 +104,7 @@ def measured(what, work):
     finally:
         over.set()
         watcher.join()
+    assert highest[0] < MEMORY_LIMIT, f"{what} took {highest[0]:.0f} MiB"
     print(f"| {what} | {time.monotonic() - started:.0f} | {time.process_time() - processor:.0f} | {highest[0]:.0f} |", flush=True)
     return result
 
