@@ -68,7 +68,7 @@ def verify(situation: Situation) -> List[str]:
             problems.append(f"{kernel.initramfs} lacks {', '.join(need.modules)} for kernel {kernel.version}.")
         listed, there = overlay.listed(kernel.archive, kernel.version), kernel.archive.modules(kernel.version)
         for name in kernel.modules.closure(_wanted(situation)):
-            if name in there and not (name in listed and there[name].endswith("/" + listed[name])):
+            if name in there and not (name in listed and there[name].endswith("/" + listed[name].lstrip("/"))):
                 problems.append(f"{kernel.initramfs} holds {name}, but its modules.dep does not list that file.")
     return problems
 
@@ -88,13 +88,6 @@ def _check(situation, draft, kernel: BootKernel) -> bool:
     """Whether a kernel can be made to read the target's disks; says so if not, or if it will do on some of the buses only."""
     if kernel.problem:
         draft.find("error", f"Kernel {kernel.version} is left as it is: {kernel.problem}")
-        return False
-    if kernel.archive is not None and overlay.missing(kernel, _wanted(situation)).modules and overlay.foreign_form(kernel):
-        draft.find(
-            "error",
-            f"Kernel {kernel.version} is left as it is: {kernel.initramfs} holds modules in another form than /lib/modules "
-            f"({', '.join(overlay.foreign_form(kernel)[:3])}, ...), which is not supported yet.",
-        )
         return False
     served = _served_buses(situation, kernel)
     buses = situation.profile.buses

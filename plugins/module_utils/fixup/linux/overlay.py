@@ -17,9 +17,11 @@ import zlib
 from typing import Dict, List, NamedTuple, Tuple
 
 from ...errors import FixupError
+from ...machine import moduleindex
 from ...machine.cpio import pack_archive
 from ...machine.initramfs import Initramfs
 from ...machine.modules import module_name
+from ...machine.unpack import unpacked
 from ..situation import BootKernel
 
 MODULE_LIMIT = 64 * 1024 * 1024          # bytes of one module file
@@ -60,32 +62,73 @@ def missing(kernel: BootKernel, wanted: Tuple[str, ...]) -> Need:
     )
 
 
-def foreign_form(kernel: BootKernel) -> Tuple[str, ...]:
-    """Modules whose file in the initramfs is named otherwise than in /lib/modules: unpacked there (virtio.ko for virtio.ko.xz).
+def unpacked_form(kernel: BootKernel) -> bool:
+    """Whether the initramfs holds modules unpacked (virtio.ko) that lie compressed in /lib/modules (virtio.ko.xz).
 
-    The index of /lib/modules would then name files that the initramfs has not.
+    initramfs-tools from 0.143 on, mkinitcpio and others do so, since the initramfs is compressed as a whole. What is added is unpacked
+    then too: programs that read modules need not know the compression in there.
     """
-    there = kernel.archive.modules(kernel.version)
-    return tuple(
-        sorted(name for name, path in there.items() if name in kernel.modules.files and not path.endswith("/" + kernel.modules.files[name]))
+    files = kernel.modules.files
+    return any(
+        path.endswith(".ko") and name in files and not files[name].endswith(".ko")
+        for name, path in kernel.archive.modules(kernel.version).items()
     )
 
 
 def build(tree, kernel: BootKernel, modules: Tuple[str, ...], extra: Dict[str, bytes]) -> Tuple[bytes, Tuple[str, ...]]:
     """(archive, its paths): the given modules with the index files, and `extra` files by their path in the initramfs."""
-    contents = {}
-    if modules:
-        base = kernel.modules.directory
-        home = f"lib/modules/{kernel.version}"
-        for name in modules:
-            path = kernel.modules.files[name]
-            contents[f"{home}/{path}"] = tree.read_bytes(f"{base}/{path}", limit=MODULE_LIMIT)
-        for name in INDEX:
-            if tree.isfile(f"{base}/{name}"):
-                contents[f"{home}/{name}"] = tree.read_bytes(f"{base}/{name}", limit=MODULE_LIMIT)
+    contents = _modules(tree, kernel, modules) if modules else {}
     contents.update(extra)
     entries = _placed(kernel.archive, contents)
     return pack_archive(entries), tuple(path for path, _mode, _data in entries)
+
+
+def _modules(tree, kernel, modules):
+    base, files = kernel.modules.directory, kernel.modules.files
+    home = f"lib/modules/{kernel.version}"
+    unpack = unpacked_form(kernel)
+    contents = {}
+    for name in modules:
+        data = tree.read_bytes(f"{base}/{files[name]}", limit=MODULE_LIMIT)
+        path = _plain(files[name]) if unpack else files[name]
+        contents[f"{home}/{path}"] = unpacked(data, MODULE_LIMIT) if unpack else data
+    for name in INDEX:
+        if tree.isfile(f"{base}/{name}"):
+            contents[f"{home}/{name}"] = tree.read_bytes(f"{base}/{name}", limit=MODULE_LIMIT)
+    places = _places(kernel, unpack)
+    if places:
+        text = contents[f"{home}/modules.dep"].decode("utf-8", "surrogateescape")
+        text, lines = moduleindex.renamed(text, lambda path: _renamed(path, files, places))
+        contents[f"{home}/modules.dep"] = text.encode("utf-8", "surrogateescape")
+        if f"{home}/modules.dep.bin" in contents:
+            try:
+                contents[f"{home}/modules.dep.bin"] = moduleindex.pack(lines)
+            except ValueError:
+                raise FixupError(f"{base}/modules.dep names a module that is not written in ASCII, which no index of modules can hold.")
+    return contents
+
+
+def _places(kernel, unpack):
+    """name -> path below the folder of modules, of those that the initramfs has elsewhere than /lib/modules; all of them if `unpack`."""
+    there = {name: path.partition(f"lib/modules/{kernel.version}/")[2] for name, path in kernel.archive.modules(kernel.version).items()}
+    places = {}
+    for name, path in kernel.modules.files.items():
+        place = there.get(name, _plain(path) if unpack else path)
+        if place != path:
+            places[name] = place
+    return places
+
+
+def _renamed(path, files, places):
+    """A path in modules.dep; that of older distributions begins with the folder."""
+    name = module_name(path)
+    if name not in places:
+        return path
+    return (path[:-len(files[name])] if path.endswith(files[name]) else "") + places[name]
+
+
+def _plain(path):
+    return path.rpartition(".ko")[0] + ".ko"
 
 
 def _placed(archive: Initramfs, contents) -> List[Tuple[str, int, bytes]]:
@@ -94,7 +137,10 @@ def _placed(archive: Initramfs, contents) -> List[Tuple[str, int, bytes]]:
     for path, data in contents.items():
         folder, _slash, name = path.rpartition("/")
         folder = _folder(archive, folder, made)
-        placed.append((f"{folder}/{name}" if folder else name, stat.S_IFREG | 0o644, data))
+        path = f"{folder}/{name}" if folder else name
+        old = archive.entries.get(path)
+        permissions = stat.S_IMODE(old.mode) if old is not None and stat.S_ISREG(old.mode) else 0o644
+        placed.append((path, stat.S_IFREG | permissions, data))
     folders = [(path, stat.S_IFDIR | 0o755, b"") for path in made]
     return folders + placed
 

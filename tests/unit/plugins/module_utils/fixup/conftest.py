@@ -46,6 +46,7 @@ class Machine:
     def __init__(self, path):
         self.path = str(path)
         self.suffix = ".ko"
+        self.packer = bytes                  # what the files of modules are packed with
 
     @property
     def tree(self):
@@ -72,7 +73,7 @@ class Machine:
         base = f"/usr/lib/modules/{version}"
         have = [name for name in MODULES if name not in without and name not in builtin]
         for name in have:
-            self.write(f"{base}/{self.module_path(name)}", f"module {name} of {version}")
+            self.write(f"{base}/{self.module_path(name)}", self.packer(f"module {name} of {version}".encode()))
         lines = [
             f"{self.module_path(name)}: {' '.join(self.module_path(other) for other in MODULES[name][1] if other in have)}".strip()
             for name in have

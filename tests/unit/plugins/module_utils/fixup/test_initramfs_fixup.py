@@ -11,7 +11,7 @@ import stat
 
 import pytest
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError
+from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError, MachineError
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import overlay
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.cpio import pack_archive
@@ -105,13 +105,34 @@ def test_compressed_modules(machine):
     assert "virtio_scsi" in applied(machine).modules(VERSION)
 
 
-def test_modules_that_the_initramfs_holds_unpacked_are_reported(machine):
-    """The index of /lib/modules would name virtio.ko.xz where the initramfs has virtio.ko."""
-    unpacked = machine.initramfs()
-    machine.suffix = ".ko.xz"
-    machine.add_kernel(initramfs=unpacked)
-    with pytest.raises(FixupError, match="another form"):
+@pytest.mark.parametrize("suffix,packer", [(".ko.xz", lzma.compress), (".ko.gz", gzip.compress)])
+def test_modules_are_unpacked_where_the_initramfs_holds_them_so(machine, suffix, packer):
+    """The index of /lib/modules names virtio.ko.xz; in the initramfs all are virtio.ko, the old and the new ones."""
+    held = machine.initramfs()
+    machine.suffix, machine.packer = suffix, packer
+    machine.add_kernel(initramfs=held)
+    found = applied(machine)
+    paths = found.modules(VERSION)
+    assert "virtio_scsi" in paths and "ahci" in paths and all(path.endswith(".ko") for path in paths.values())
+    assert found.entries[paths["virtio_scsi"]].data == f"module virtio_scsi of {VERSION}".encode()
+    listed = found.entries[f"usr/lib/modules/{VERSION}/modules.dep"].data.decode()
+    assert suffix not in listed and "kernel/drivers/ata/ahci.ko: kernel/drivers/ata/libahci.ko" in listed
+    assert found.entries[f"usr/lib/modules/{VERSION}/modules.dep.bin"].data.startswith(b"\xb0\x07\xf4\x57\0\x02\0\x01")
+    assert appended(plan(machine)) == []
+
+
+def test_a_damaged_module_is_an_error(machine):
+    held = machine.initramfs()
+    machine.suffix, machine.packer = ".ko.xz", lambda data: lzma.compress(data)[:-20]
+    machine.add_kernel(initramfs=held)
+    with pytest.raises(MachineError, match="xz data"):
         plan(machine)
+
+
+def test_a_replaced_file_keeps_its_mode(machine):
+    more = [("etc", None), ("etc/cmdline.d", None), ("etc/cmdline.d/95root.conf", b" root=/dev/sda2\n")]
+    machine.add_kernel(initramfs=machine.initramfs(more=more))
+    assert applied(machine).entries["etc/cmdline.d/95root.conf"].mode == stat.S_IFREG | 0o755
 
 
 def test_every_kernel_of_the_menu_is_extended(machine):
