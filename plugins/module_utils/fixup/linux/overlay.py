@@ -14,7 +14,7 @@ import stat
 import struct
 import zlib
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, Tuple
 
 from ...errors import FixupError
 from ...machine import moduleindex
@@ -23,6 +23,7 @@ from ...machine.initramfs import Initramfs
 from ...machine.modules import module_name
 from ...machine.unpack import unpacked
 from ..situation import BootKernel
+from . import driver_loading
 
 MODULE_LIMIT = 64 * 1024 * 1024          # bytes of one module file
 
@@ -46,27 +47,44 @@ _LZ4_MAGIC = struct.pack("<I", 0x184C2102)
 _LZ4_BLOCK = 4 * 1024 * 1024             # bytes; the format allows 8 MiB
 
 
-class Need(NamedTuple):
-    """What one kernel's initramfs lacks."""
-    modules: Tuple[str, ...]             # to be added, each after what it needs
-    unavailable: Tuple[str, ...]         # wanted drivers that this kernel has not at all
+def held(kernel: BootKernel) -> Dict[str, str]:
+    """name -> canonical path, of the modules that the initramfs holds for its kernel. Images for nash have them flat in /lib."""
+    found = kernel.archive.modules(kernel.version)
+    if not driver_loading.is_nash(kernel.archive):
+        return found
+    return dict({module_name(path): path for path in kernel.archive.entries if re.match(r"lib/[^/]+\.ko\Z", path)}, **found)
 
 
-def missing(kernel: BootKernel, wanted: Tuple[str, ...]) -> Need:
-    """Compares the wanted drivers, with all that they need, with what kernel and initramfs have."""
-    there = kernel.archive.modules(kernel.version)
-    closure = kernel.modules.closure(wanted)
-    return Need(
-        tuple(name for name in closure if name not in there),
-        tuple(name for name in wanted if not kernel.modules.state(name)),
-    )
+def missing(kernel: BootKernel, wanted: Tuple[str, ...]) -> Tuple[str, ...]:
+    """The modules to be added, each after what it needs: the wanted drivers and their needs that /lib/modules has and the initramfs not."""
+    there = held(kernel)
+    return tuple(name for name in kernel.modules.closure(wanted) if name not in there)
+
+
+def state(kernel: BootKernel, driver: str) -> str:
+    """"module", "builtin" or "": how a kernel, with its initramfs, can come to have a driver at boot.
+
+    /lib/modules is believed, where there is one of this version and its modules can be added. A rescue initramfs outlives the modules of
+    its kernel, and a unified kernel image cannot be extended: these have what they hold.
+    """
+    if kernel.archive is None or kernel.modules.directory and not kernel.unified:
+        found = kernel.modules.state(driver)
+        return "" if found == "module" and not kernel.initramfs else found
+    if driver in held(kernel):
+        return "module"
+    return "builtin" if driver in kernel.modules.builtin or driver in _builtin(kernel) else ""
+
+
+def _builtin(kernel):
+    entry = kernel.archive.entries.get(kernel.archive.resolve(f"lib/modules/{kernel.version}/modules.builtin"))
+    return [module_name(line) for line in entry.data.decode("utf-8", "replace").split()] if entry is not None and entry.data else []
 
 
 def unpacked_form(kernel: BootKernel) -> bool:
     """Whether the initramfs holds modules unpacked (virtio.ko) that lie compressed in /lib/modules (virtio.ko.xz).
 
-    initramfs-tools from 0.143 on, mkinitcpio and others do so, since the initramfs is compressed as a whole. What is added is unpacked
-    then too: programs that read modules need not know the compression in there.
+    mkinitcpio does so on request (mkinitcpio.conf(5), MODULES_DECOMPRESS), since the initramfs is compressed as a whole. What is added is
+    unpacked then too: programs that read modules need not know the compression in there.
     """
     files = kernel.modules.files
     return any(
@@ -85,6 +103,10 @@ def build(tree, kernel: BootKernel, modules: Tuple[str, ...], extra: Dict[str, b
 
 def _modules(tree, kernel, modules):
     base, files = kernel.modules.directory, kernel.modules.files
+    if driver_loading.is_nash(kernel.archive):
+        return {
+            f"lib/{files[name].rsplit('/', 1)[-1]}": tree.read_bytes(f"{base}/{files[name]}", limit=MODULE_LIMIT) for name in modules
+        }
     home = f"lib/modules/{kernel.version}"
     unpack = unpacked_form(kernel)
     contents = {}
@@ -95,9 +117,10 @@ def _modules(tree, kernel, modules):
     for name in INDEX:
         if tree.isfile(f"{base}/{name}"):
             contents[f"{home}/{name}"] = tree.read_bytes(f"{base}/{name}", limit=MODULE_LIMIT)
-    places = _places(kernel, unpack)
-    if places:
+    places, more = _places(kernel, unpack), _lines_of_others(kernel)
+    if places or more:
         text = contents[f"{home}/modules.dep"].decode("utf-8", "surrogateescape")
+        text += ("" if text.endswith("\n") else "\n") + more
         text, lines = moduleindex.renamed(text, lambda path: _renamed(path, files, places))
         contents[f"{home}/modules.dep"] = text.encode("utf-8", "surrogateescape")
         if f"{home}/modules.dep.bin" in contents:
@@ -117,6 +140,14 @@ def _places(kernel, unpack):
         if place != path:
             places[name] = place
     return places
+
+
+def _lines_of_others(kernel):
+    """Of the initramfs' own modules.dep: modules that /lib/modules has no more, such as those of a package that was removed since."""
+    entry = kernel.archive.entries.get(kernel.archive.resolve(f"lib/modules/{kernel.version}/modules.dep"))
+    text = entry.data.decode("utf-8", "surrogateescape") if entry is not None and entry.data else ""
+    lines = [line for line in text.splitlines() if ":" in line and module_name(line.partition(":")[0]) not in kernel.modules.files]
+    return "".join(line + "\n" for line in lines)
 
 
 def _renamed(path, files, places):
