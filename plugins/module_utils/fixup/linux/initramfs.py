@@ -111,7 +111,8 @@ def _check(situation, draft, kernel: BootKernel) -> bool:
         draft.find(
             severity,
             f"Kernel {kernel.version} is left as it is: {kernel.initramfs} keeps its files in a squashfs image, to which nothing can "
-            'be added. Build it without dracut\'s module "squash" (omit_dracutmodules, dracut.conf(5)) on the source machine and capture it again.',
+            'be added. On the source machine build it without dracut\'s module "squash" (omit_dracutmodules, dracut.conf(5)), and capture '
+            "the machine again.",
         )
         return False
     served = _served_buses(situation, kernel)

@@ -134,7 +134,8 @@ switchroot
 
 def nash(init=INIT, modules=("scsi_mod", "sd_mod", "ahci")):
     files = [("bin", None), ("lib", None), ("bin/nash", b"elf"), ("init", init)] + [(f"lib/{name}.ko", b"old") for name in modules]
-    return gzip.compress(pack_archive((path, (stat.S_IFDIR if data is None else stat.S_IFREG) | 0o755, data or b"") for path, data in files))
+    entries = [(path, (stat.S_IFDIR if data is None else stat.S_IFREG) | 0o755, data or b"") for path, data in files]
+    return gzip.compress(pack_archive(entries))
 
 
 def test_nash_loads_what_its_script_names(machine):
