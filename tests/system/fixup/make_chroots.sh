@@ -19,6 +19,9 @@ cp -a "$kernel/lib/modules" dracut/usr/lib/
 cp "$kernel"/boot/* dracut/boot/
 chroot dracut dracut -f --no-hostonly --gzip /root/generic.img "$version"
 chroot dracut dracut -f --hostonly --omit-drivers "virtio virtio_ring virtio_pci virtio_blk virtio_scsi nvme" --zstd /root/hostonly.img "$version"
+# Debian has no mkinitcpio; with its sources (version 41 was used) in dracut/tmp/mkinitcpio and busybox-static, gawk and bsdtar in there:
+#   MODULES=(ahci sd_mod ext4) HOOKS=(base udev) COMPRESSION=zstd                           -> /root/mkinitcpio-udev.img
+#   MODULES=(ahci sd_mod ext4) HOOKS=(base) COMPRESSION=lz4 COMPRESSION_OPTIONS=(-l)        -> /root/mkinitcpio-base.img
 
 mmdebstrap --variant=essential --components=main --include=kmod,initramfs-tools,systemd,udev,zstd,xz-utils,cpio trixie compressed
 mkdir -p "compressed/usr/lib/modules/$version"

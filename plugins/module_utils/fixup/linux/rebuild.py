@@ -92,7 +92,9 @@ def _plan_mkinitcpio(draft, drivers):
     text = draft.read_text(MKINITCPIO_CONF)
     # A list added to a text would keep the text as one name.
     if "_d_config=" in (draft.read_text(MKINITCPIO) or "") and not (text and _MODULES_TEXT.search(text)):
-        draft.write_text(MKINITCPIO_DROPIN, f"{MARK}MODULES+=({' '.join(drivers)})\n", REASON)
+        # "?": a kernel that has not all of them is no error. Without the quotes bash would take it for a pattern.
+        names = " ".join(f"'{name}?'" for name in drivers)
+        draft.write_text(MKINITCPIO_DROPIN, f"{MARK}MODULES+=({names})\n", REASON)
         return
     if text is None:
         return
