@@ -11,7 +11,7 @@ profiles); Microsoft PE/COFF specification (section table).
 import os
 import struct
 
-from typing import Dict, NamedTuple, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 from ..errors import MachineError
 from .initramfs import Initramfs, parse_initramfs
@@ -33,7 +33,7 @@ def find_unified(tree) -> Tuple[str, ...]:
     return tuple(sorted({tree.resolve(path) for pattern in PATTERNS for path in tree.glob(pattern) if tree.isfile(path)}))
 
 
-def read_unified(tree, path: str, wanted) -> Unified:
+def read_unified(tree, path: str, wanted: Optional[Callable[[str], bool]] = None) -> Unified:
     """Raises MachineError for a file that is none, or whose initramfs cannot be read. `wanted` as for `read_initramfs`."""
     with tree.open(path) as stream:
         try:

@@ -7,7 +7,9 @@
 import gzip
 import lzma
 import os
+import shutil
 import stat
+import subprocess
 
 import pytest
 
@@ -105,7 +107,13 @@ def test_compressed_modules(machine):
     assert "virtio_scsi" in applied(machine).modules(VERSION)
 
 
-@pytest.mark.parametrize("suffix,packer", [(".ko.xz", lzma.compress), (".ko.gz", gzip.compress)])
+def zstd(data):
+    if shutil.which("zstd") is None:
+        pytest.skip("the program zstd is not installed")
+    return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+@pytest.mark.parametrize("suffix,packer", [(".ko.xz", lzma.compress), (".ko.gz", gzip.compress), (".ko.zst", zstd)], ids=["xz", "gz", "zst"])
 def test_modules_are_unpacked_where_the_initramfs_holds_them_so(machine, suffix, packer):
     """The index of /lib/modules names virtio.ko.xz; in the initramfs all are virtio.ko, the old and the new ones."""
     held = machine.initramfs()

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError, MachineError
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine import unified
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine.kernels import read_kernels
 
 VERSION = "6.1.0-9-amd64"
 PATH = "/boot/efi/EFI/Linux/arch-linux.efi"
@@ -74,6 +75,16 @@ def test_found_once_wherever_the_partition_is_mounted(machine):
     unify(machine, FULL, path="/efi/efi/linux/x.EFI")
     os.symlink("../efi", machine.path + "/boot/efi")
     assert unified.find_unified(machine.tree) == ("/efi/efi/linux/x.EFI",)
+
+
+def test_the_machine_model_knows_it(machine):
+    unify(machine, FULL)
+    machine.write("/boot/efi/EFI/Linux/broken.efi", b"MZ")
+    warnings = []
+    found = read_kernels(machine.tree, (), warnings.append)
+    one, broken = [kernel for kernel in found if kernel.image.endswith(".efi")]
+    assert (one.version, one.initramfs) == (VERSION, PATH) and "virtio_scsi" in one.initramfs_drivers and "nvme" in one.modules
+    assert broken.initramfs_drivers == () and [text for text in warnings if "broken.efi" in text]
 
 
 @pytest.mark.parametrize("content,message", [
