@@ -24,7 +24,7 @@ TEXT_LIMIT = 64 * 1024                   # bytes of .uname
 
 
 class Unified(NamedTuple):
-    version: str                         # .uname, "": it does not say
+    version: str                         # of the kernel, as uname -r tells it
     archive: Initramfs                   # .initrd
 
 
@@ -49,7 +49,12 @@ def read_unified(tree, path: str, wanted: Optional[Callable[[str], bool]] = None
             offset, size = sections[".uname"]
             stream.seek(offset)
             version = stream.read(min(size, TEXT_LIMIT)).split(b"\0", 1)[0].decode("utf-8", "replace").strip()
-        return Unified(version, parse_initramfs(_Part(stream, *sections[".initrd"]), path, wanted))
+        archive = parse_initramfs(_Part(stream, *sections[".initrd"]), path, wanted)
+    # The specification does not demand .uname.
+    held = {inside.partition("lib/modules/")[2].partition("/")[0] for inside in archive.modules().values()}
+    if not version and len(held) != 1:
+        raise MachineError(f"{path} does not say which kernel version it holds.")
+    return Unified(version or held.pop(), archive)
 
 
 def _sections(stream) -> Dict[str, Tuple[int, int]]:

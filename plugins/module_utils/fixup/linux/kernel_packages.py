@@ -11,8 +11,6 @@ linux-virt, Amazon Linux kernel-modules-extra).
 
 import re
 
-from typing import Tuple
-
 from ...machine.model import OsRelease
 
 UBUNTU_CLOUDS = ("-aws", "-azure", "-gcp", "-oracle", "-gke", "-ibm")

@@ -113,7 +113,9 @@ def zstd(data):
     return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
-@pytest.mark.parametrize("suffix,packer", [(".ko.xz", lzma.compress), (".ko.gz", gzip.compress), (".ko.zst", zstd)], ids=["xz", "gz", "zst"])
+@pytest.mark.parametrize(
+    "suffix,packer", [(".ko.xz", lzma.compress), (".ko.gz", gzip.compress), (".ko.zst", zstd)], ids=["xz", "gz", "zst"]
+)
 def test_modules_are_unpacked_where_the_initramfs_holds_them_so(machine, suffix, packer):
     """The index of /lib/modules names virtio.ko.xz; in the initramfs all are virtio.ko, the old and the new ones."""
     held = machine.initramfs()

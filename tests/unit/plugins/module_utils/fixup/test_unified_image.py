@@ -60,6 +60,14 @@ def test_one_that_lacks_them_is_an_error_that_says_what_to_do(machine):
         engine.plan(machine.inspect())
 
 
+def test_without_a_version_of_its_own_that_of_its_modules_counts(machine):
+    unify(machine, FULL, uname="")
+    assert unified.read_unified(machine.tree, PATH).version == VERSION
+    unify(machine, (), uname="")
+    with pytest.raises(MachineError, match="which kernel version"):
+        unified.read_unified(machine.tree, PATH)
+
+
 def test_the_whole_run_leaves_the_file_alone(machine):
     unify(machine, FULL)
     with open(machine.path + PATH, "rb") as file:
