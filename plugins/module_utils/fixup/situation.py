@@ -14,7 +14,7 @@ from ..machine.kernels import IMAGE_PATTERNS, INITRAMFS_PATTERNS, NO_KERNEL, ker
 from ..machine.model import Disk, Mount, Nic
 from ..machine.modules import KernelModules, read_modules
 from ..machine.network.nics import read_nics
-from ..machine.unified import find_unified, read_unified
+from ..machine.unified_kernel import find_unified, read_unified
 from ..target.profile import Profile
 
 SYSTEMD_UDEV = ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd")
@@ -82,7 +82,7 @@ def inspect(tree, disks, profile: Profile, options: Options = Options()) -> Situ
         mounts = ()
         warnings.append(str(error))
     return Situation(
-        tree, tuple(disks), profile, options, mounts, _kernels(tree, warnings.append), tuple(read_nics(tree, warnings.append)),
+        tree, tuple(disks), profile, options, mounts, _kernels(tree, mounts, warnings.append), tuple(read_nics(tree, warnings.append)),
         any(tree.isfile(path) for path in SYSTEMD_UDEV), tuple(warnings),
     )
 
@@ -100,7 +100,7 @@ def content_wanted(path: str) -> bool:
     )
 
 
-def _kernels(tree, warn):
+def _kernels(tree, mounts, warn):
     found = {}
     for entry in read_boot_entries(tree, warn):
         if not tree.isfile(entry.kernel):
@@ -109,7 +109,7 @@ def _kernels(tree, warn):
         # Loaders put microcode in front, so the initramfs proper is the last; what is appended to it is unpacked last.
         initramfs = tree.resolve(entry.initrds[-1], missing=True) if entry.initrds else ""
         found.setdefault((tree.resolve(entry.kernel), initramfs), (entry.kernel, entry.version))
-    unified = find_unified(tree)
+    unified = find_unified(tree, mounts)
     if not found and not unified:
         warn("The boot loader's menu names no kernel that exists; every kernel in /boot counts as one that it may start.")
         found = _kernels_in_boot(tree)
@@ -118,7 +118,8 @@ def _kernels(tree, warn):
     for (image, initramfs), (named, said) in found.items():
         kernels.append(_read_kernel(tree, kernel_version(tree, named, said), image, initramfs, archives, modules))
     started = [kernel.image for kernel in kernels]
-    return tuple(kernels + [_read_unified(tree, path, modules) for path in unified if path not in started])
+    found = [_read_unified(tree, path, modules) for path in unified if path not in started]
+    return tuple(kernels + [kernel for kernel in found if kernel is not None])
 
 
 def _kernels_in_boot(tree):
@@ -153,6 +154,8 @@ def _read_unified(tree, path, modules):
         found = read_unified(tree, path, content_wanted)
     except MachineError as error:
         return BootKernel(path.rsplit("/", 1)[-1], path, path, None, KernelModules("", "", (), {}, {}, {}), str(error), True)
+    if found is None:
+        return None
     of_version, problem = _modules_of(tree, found.version, modules)
     return BootKernel(found.version, path, path, found.archive, of_version, problem, True)
 

@@ -12,7 +12,7 @@ from .drivers import KNOWN_DRIVERS
 from .initramfs import initramfs_drivers, storage_drivers
 from .model import Kernel
 from .modules import read_modules
-from .unified import find_unified, read_unified
+from .unified_kernel import find_unified, read_unified
 
 IMAGE_PATTERNS = ("/boot/vmlinuz-*", "/boot/vmlinux-*", "/boot/Image-*", "/boot/kernel-*")
 INITRAMFS_PATTERNS = ("/boot/initrd.img-{}", "/boot/initramfs-{}.img", "/boot/initrd-{}", "/boot/initrd-{}.img", "/boot/initramfs-{}")
@@ -46,7 +46,8 @@ def read_kernels(tree, entries, warn):
             found[tree.resolve(path), ""] = (path, _initramfs_beside(tree, path), "")
     cache = {}
     kernels = [_describe(tree, image, initramfs, version, warn, cache) for image, initramfs, version in found.values()]
-    return tuple(kernels + [_unified(tree, path, warn, cache) for path in find_unified(tree) if path not in started])
+    unified = [_unified(tree, path, warn, cache) for path in find_unified(tree) if path not in started]
+    return tuple(kernels + [kernel for kernel in unified if kernel is not None])
 
 
 def _own_initramfs(initrds):
@@ -81,6 +82,8 @@ def _unified(tree, path, warn, cache):
     except MachineError as error:
         warn(f"What {path} holds is not known: {error}")
         return Kernel(path.rsplit("/", 1)[-1], path, path)
+    if found is None:
+        return None
     builtin, modules = _drivers(tree, found.version, warn, cache)
     return Kernel(found.version, path, path, builtin, modules, storage_drivers(found.archive))
 

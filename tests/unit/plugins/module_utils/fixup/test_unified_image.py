@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError, MachineError
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine
-from ansible_collections.agnostic.recovery.plugins.module_utils.machine import unified
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine import unified_kernel
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.kernels import read_kernels
 
 VERSION = "6.1.0-9-amd64"
@@ -62,10 +62,10 @@ def test_one_that_lacks_them_is_an_error_that_says_what_to_do(machine):
 
 def test_without_a_version_of_its_own_that_of_its_modules_counts(machine):
     unify(machine, FULL, uname="")
-    assert unified.read_unified(machine.tree, PATH).version == VERSION
+    assert unified_kernel.read_unified(machine.tree, PATH).version == VERSION
     unify(machine, (), uname="")
     with pytest.raises(MachineError, match="which kernel version"):
-        unified.read_unified(machine.tree, PATH)
+        unified_kernel.read_unified(machine.tree, PATH)
 
 
 def test_the_whole_run_leaves_the_file_alone(machine):
@@ -82,12 +82,12 @@ def test_the_whole_run_leaves_the_file_alone(machine):
 def test_found_once_wherever_the_partition_is_mounted(machine):
     unify(machine, FULL, path="/efi/efi/linux/x.EFI")
     os.symlink("../efi", machine.path + "/boot/efi")
-    assert unified.find_unified(machine.tree) == ("/efi/efi/linux/x.EFI",)
+    assert unified_kernel.find_unified(machine.tree) == ("/efi/efi/linux/x.EFI",)
 
 
 def test_the_machine_model_knows_it(machine):
     unify(machine, FULL)
-    machine.write("/boot/efi/EFI/Linux/broken.efi", b"MZ")
+    machine.write("/boot/efi/EFI/Linux/broken.efi", image([(".linux", b"x")]))
     warnings = []
     found = read_kernels(machine.tree, (), warnings.append)
     one, broken = [kernel for kernel in found if kernel.image.endswith(".efi")]
@@ -96,16 +96,23 @@ def test_the_machine_model_knows_it(machine):
 
 
 @pytest.mark.parametrize("content,message", [
-    (b"", "no section .linux"), (b"MZ", "ends inside"), (b"MZ" + bytes(58) + b"\xff\xff\xff\x7f" + bytes(100), "no section .linux"),
-    (image([(".text", b"x")]), "no section .linux"), (image([(".linux", b"x")]), "without an initramfs"),
-    (image([(".linux", b"x"), (".initrd", b"junk")]), "damaged"), (image([(".linux", b"x"), (".initrd", b"")]), "empty"),
-    (image([(".linux", b"x"), (".initrd", bytes(900))])[:0x1200], "empty"),
-], ids=["empty", "cut", "far header", "other program", "no initrd", "junk", "empty initrd", "behind the end"])
-def test_damaged_and_foreign(machine, content, message):
+    (image([(".linux", b"x")]), "without an initramfs"), (image([(".linux", b"x"), (".initrd", b"junk")]), "damaged"),
+    (image([(".linux", b"x"), (".initrd", b"")]), "empty"), (image([(".linux", b"x"), (".initrd", bytes(900))])[:0x1200], "empty"),
+], ids=["no initrd", "junk", "empty initrd", "behind the end"])
+def test_damaged(machine, content, message):
     machine.write(PATH, content)
     with pytest.raises(MachineError, match=message):
-        unified.read_unified(machine.tree, PATH, lambda path: False)
-    assert [finding for finding in engine.plan(machine.inspect()).findings if PATH in finding.text]
+        unified_kernel.read_unified(machine.tree, PATH)
+    assert [finding for finding in engine.plan(machine.inspect()).findings if PATH in finding.text and finding.severity == "error"]
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"MZ", b"MZ" + bytes(58) + b"\xff\xff\xff\x7f" + bytes(100), image([(".text", b"x")]), image([(".linux", b"x")])[:200],
+], ids=["empty", "cut", "far header", "other program", "cut table"])
+def test_other_programs_are_left_out(machine, content):
+    machine.write(PATH, content)
+    assert unified_kernel.read_unified(machine.tree, PATH) is None
+    assert [kernel for kernel in machine.inspect().kernels if kernel.unified] == []
 
 
 def test_random_bytes_never_break_the_reader(machine):
@@ -117,6 +124,6 @@ def test_random_bytes_never_break_the_reader(machine):
             data[source.randrange(600)] = source.randrange(256)
         machine.write(PATH, bytes(data))
         try:
-            unified.read_unified(machine.tree, PATH, lambda path: True)
+            unified_kernel.read_unified(machine.tree, PATH, lambda path: True)
         except MachineError:
             pass
