@@ -30,16 +30,24 @@ SQUASHED = ("squash-root.img", "squashfs-root.img", "erofs-root.img", "squash/ro
 
 def plan(situation: Situation, draft: Draft) -> None:
     """Raises FixupError when no kernel can read the target's disks."""
-    usable = [kernel for kernel in situation.kernels if _check(situation, draft, kernel)]
+    usable = []
+    done = {}                                    # path of an initramfs -> whether all is well with it
+    for kernel in situation.kernels:
+        if not _check(situation, draft, kernel):
+            continue
+        if kernel.initramfs and not kernel.unified and kernel.initramfs not in done:
+            try:
+                _extend(situation, draft, kernel)
+                done[kernel.initramfs] = True
+            except (FixupError, MachineError) as error:      # one kernel's damage is no harm to the others
+                draft.find("error", f"Kernel {kernel.version} is left as it is: {error}")
+                done[kernel.initramfs] = False
+        if done.get(kernel.initramfs, True):
+            usable.append(kernel)
     if not usable:
         raise FixupError(
             f"No kernel that the boot loader can start can read the disks of the target {situation.profile.name}. "
             + " ".join(finding.text for finding in draft.findings if finding.fixup == NAME))
-    done = set()
-    for kernel in usable:
-        if kernel.initramfs and not kernel.unified and kernel.initramfs not in done:
-            done.add(kernel.initramfs)
-            _extend(situation, draft, kernel)
     drivers = [name for name in _union(situation) if any(kernel.modules.state(name) == "module" for kernel in usable)]
     rebuild.plan(draft, drivers)
 
@@ -55,6 +63,10 @@ def verify(situation: Situation) -> List[str]:
         wanted = _wanted(situation, kernel)
         lacking = overlay.missing(kernel, wanted)
         if lacking:
+            try:
+                _addition(situation, kernel, lacking, {})
+            except (FixupError, MachineError):
+                continue                         # it was said that nothing can be done
             problems.append(f"{kernel.initramfs} lacks {', '.join(lacking)} for kernel {kernel.version}.")
         if driver_loading.load_list(kernel, _loaded(situation, kernel)):
             problems.append(f"{kernel.initramfs} holds drivers of the target and does not load them.")
@@ -153,6 +165,7 @@ def _advice(situation, kernel):
 
 
 def _extend(situation, draft, kernel):
+    """Raises FixupError or MachineError when what the initramfs needs cannot be added."""
     archive = kernel.archive
     wanted = _wanted(situation, kernel)
     modules = overlay.missing(kernel, wanted)
@@ -162,14 +175,18 @@ def _extend(situation, draft, kernel):
     extra.update(_nic_names(situation, draft, kernel))
     if not modules and not extra:
         return
-    if archive.bootconfig:
-        raise FixupError(f"{kernel.initramfs} ends with a boot configuration, behind which nothing can be added.")
-    data, listing = overlay.build(situation.tree, kernel, modules, extra)
+    data, listing = _addition(situation, kernel, modules, extra)
     reason = "no driver is missing, but its configuration names old hardware"
     if modules:
         added = ", ".join(name for name in wanted if name in modules)
         reason = f"kernel {kernel.version} needs disk drivers that are not in its initramfs: {added}"
     draft.append(kernel.initramfs, archive.size, overlay.pack(archive, data, _gzip(situation, kernel)), listing, reason)
+
+
+def _addition(situation, kernel, modules, extra):
+    if kernel.archive.bootconfig:
+        raise FixupError(f"{kernel.initramfs} ends with a boot configuration, behind which nothing can be added.")
+    return overlay.build(situation.tree, kernel, modules, extra)
 
 
 def _gzip(situation, kernel):

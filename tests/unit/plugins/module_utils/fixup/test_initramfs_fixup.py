@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError, MachineError
+from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import overlay
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.cpio import pack_archive
@@ -135,8 +135,19 @@ def test_a_damaged_module_is_an_error(machine):
     held = machine.initramfs()
     machine.suffix, machine.packer = ".ko.xz", lambda data: lzma.compress(data)[:-20]
     machine.add_kernel(initramfs=held)
-    with pytest.raises(MachineError, match="xz data"):
+    with pytest.raises(FixupError, match="xz data"):
         plan(machine)
+    machine.suffix, machine.packer = ".ko", bytes
+    machine.add_kernel("5.10.0-1-amd64")
+    machine.write(
+        "/boot/grub/grub.cfg", machine.read("/boot/grub/grub.cfg") + machine.read("/boot/grub/grub.cfg").replace(VERSION, "5.10.0-1-amd64")
+    )
+    situation = machine.inspect()
+    planned = engine.plan(situation)
+    assert [entry.path for entry in appended(planned)] == ["/boot/initrd.img-5.10.0-1-amd64"]
+    assert "xz data" in [finding.text for finding in planned.findings if finding.severity == "error"][0]
+    engine.apply(machine.tree, planned)
+    assert engine.verify(situation) == ()
 
 
 def test_a_replaced_file_keeps_its_mode(machine):
