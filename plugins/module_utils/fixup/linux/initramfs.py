@@ -148,9 +148,11 @@ def _check(situation, draft, kernel: BootKernel) -> bool:
 
 
 def _advice(situation, kernel):
+    if kernel.initramfs and not kernel.modules.directory:
+        return "Start another kernel: without its modules nothing can be done for this one."
     wanted = situation.profile.buses[0].drivers
     if all(kernel.modules.state(driver) for driver in wanted):
-        names = " ".join(wanted)
+        names = " ".join(driver for driver in wanted if kernel.modules.state(driver) == "module")
         if not kernel.unified:
             return "Build an initramfs for it on the source machine, let the boot loader load it, and capture the machine again."
         return (

@@ -87,6 +87,7 @@ def test_the_rescue_image_of_a_kernel_whose_modules_are_gone(machine):
         "5.14.0-1.el9", held=("virtio_scsi",), more={home + "/modules.builtin": b"kernel/drivers/scsi/sd_mod.ko\n"}))
     finding, = [finding for finding in engine.plan(machine.inspect()).findings if "rescue" in finding.text]
     assert finding.severity == "warning" and "lacks virtio_pci, so" in finding.text and "no folder in /lib/modules" in finding.text
+    assert "Start another kernel" in finding.text
 
 
 @pytest.mark.parametrize("name", ["squash-root.img", "squashfs-root.img"])
