@@ -7,6 +7,7 @@
 They run where the chroots are that make_chroots.sh makes, in AGNOSTIC_RECOVERY_CHROOTS or the cache.
 """
 
+import io
 import os
 import shutil
 
@@ -14,8 +15,10 @@ import pytest
 
 from fixup_roots import CACHE, fill, modprobe, need, run, unpacked
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine
-from ansible_collections.agnostic.recovery.plugins.module_utils.machine.initramfs import read_initramfs
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine, situation
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import dracut_waits
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux.names import read_names
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine.initramfs import parse_initramfs, read_initramfs
 
 CHROOTS = os.environ.get("AGNOSTIC_RECOVERY_CHROOTS", CACHE + "/chroots")
 DRIVERS = ("virtio_scsi", "virtio_blk", "nvme", "vmw_pvscsi", "hv_storvsc", "xen_blkfront", "ahci", "sd_mod", "virtio_pci", "mptspi")
@@ -31,12 +34,12 @@ def made(folder, image):
 
 
 def extended(root):
-    situation = root.inspect()
-    planned = engine.plan(situation)
+    inspected = root.inspect()
+    planned = engine.plan(inspected)
     assert [finding for finding in planned.findings if finding.fixup == "initramfs"] == []
     extension, = [entry for entry in planned.changes if isinstance(entry, change.AppendArchive)]
     engine.apply(root.tree, planned)
-    assert engine.verify(situation) == ()
+    assert engine.verify(inspected) == ()
     return extension
 
 
@@ -103,3 +106,23 @@ def test_modprobe_finds_the_drivers_and_what_was_there(tmp_path, kernel_of, imag
     engine.undo(root.tree)
     assert os.path.getsize(root.place(root.initrd)) == size
     assert run("cmp", initramfs, root.place(root.initrd)) == b""
+
+
+def test_waits_as_dracut_itself_writes_them(tmp_path):
+    """wait_for_dev of dracut, as its module "base" calls it for the devices below the root."""
+    made("dracut", "hostonly.img")
+    library = os.path.join(CHROOTS, "dracut/usr/lib/dracut/modules.d/99base/dracut-dev-lib.sh")
+    device = "/dev/disk/by-id/ata-OLD_DISK:1.2-part2"
+    finished = tmp_path / "lib/dracut/hooks/initqueue/finished"
+    finished.mkdir(parents=True)
+    (tmp_path / "lib/dracut/hooks/emergency").mkdir()
+    environment = dict(os.environ, PREFIX=str(tmp_path), hookdir="/lib/dracut/hooks", DRACUT_SYSTEMD="1")
+    run("bash", "-c", f". {library}; wait_for_dev {device} 0", env=environment)
+    names = b"\n".join(os.fsencode(path.relative_to(tmp_path).as_posix()) for path in sorted(tmp_path.rglob("*"))) + b"\n"
+    archive = parse_initramfs(
+        io.BytesIO(run("cpio", "-o", "-H", "newc", "--quiet", cwd=str(tmp_path), input=names)), "x", situation.content_wanted
+    )
+    changed = dracut_waits.changed(archive, read_names(()))
+    hook, timeout = sorted(changed, reverse=True)
+    assert hook.startswith("lib/dracut/hooks/initqueue/finished/devexists-") and changed[hook] == dracut_waits.NO_WAIT
+    assert timeout.endswith(".device.d/timeout.conf") and changed[timeout] == dracut_waits.SHORT
