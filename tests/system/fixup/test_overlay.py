@@ -20,6 +20,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.machine.initramf
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.tree import Tree
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.profile import get_profile
 
+
 @pytest.mark.parametrize(
     "packing,early", [(packing, False) for packing in sorted(PACKERS)] + [("gzip", True), ("zstd", True), ("lz4", True)]
 )
