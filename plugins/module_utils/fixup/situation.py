@@ -14,6 +14,7 @@ from ..machine.kernels import IMAGE_PATTERNS, INITRAMFS_PATTERNS, NO_KERNEL, ker
 from ..machine.model import Disk, Mount, Nic
 from ..machine.modules import KernelModules, read_modules
 from ..machine.network.nics import read_nics
+from ..machine.unified_kernel import find_unified, read_unified
 from ..target.profile import Profile
 
 SYSTEMD_UDEV = ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd")
@@ -52,6 +53,7 @@ class BootKernel(NamedTuple):
     archive: Optional[Initramfs]          # None: there is no initramfs, or it cannot be read
     modules: KernelModules
     problem: str = ""                     # why archive or modules could not be read
+    unified: bool = False                 # image and initramfs are one file, which cannot be extended
 
 
 class Situation(NamedTuple):
@@ -80,21 +82,25 @@ def inspect(tree, disks, profile: Profile, options: Options = Options()) -> Situ
         mounts = ()
         warnings.append(str(error))
     return Situation(
-        tree, tuple(disks), profile, options, mounts, _kernels(tree, warnings.append), tuple(read_nics(tree, warnings.append)),
+        tree, tuple(disks), profile, options, mounts, _kernels(tree, mounts, warnings.append), tuple(read_nics(tree, warnings.append)),
         any(tree.isfile(path) for path in SYSTEMD_UDEV), tuple(warnings),
     )
 
 
 def content_wanted(path: str) -> bool:
-    """Files of an initramfs whose content fix-ups look at: its configuration, and the list of its modules."""
+    """Files of an initramfs whose content fix-ups look at: its configuration, what it waits for, and the lists of its modules."""
     return (
         path.startswith(("conf/", "etc/cmdline.d/", "etc/systemd/network/", "etc/lvm/", "etc/mdadm/", "etc/mdadm.conf.d/"))
         or path in ("etc/fstab", "etc/crypttab", "cryptroot/crypttab", "etc/mdadm.conf")
-        or path.endswith("/modules.dep")
+        # the loading scripts of mkinitcpio and nash
+        or path in ("config", "init")
+        # dracut, wait_for_dev
+        or "/initqueue/finished/" in path or path.startswith("initqueue-finished/") or path.endswith(".device.d/timeout.conf")
+        or path.endswith(("/modules.dep", "/modules.builtin"))
     )
 
 
-def _kernels(tree, warn):
+def _kernels(tree, mounts, warn):
     found = {}
     for entry in read_boot_entries(tree, warn):
         if not tree.isfile(entry.kernel):
@@ -103,14 +109,17 @@ def _kernels(tree, warn):
         # Loaders put microcode in front, so the initramfs proper is the last; what is appended to it is unpacked last.
         initramfs = tree.resolve(entry.initrds[-1], missing=True) if entry.initrds else ""
         found.setdefault((tree.resolve(entry.kernel), initramfs), (entry.kernel, entry.version))
-    if not found:
+    unified = find_unified(tree, mounts)
+    if not found and not unified:
         warn("The boot loader's menu names no kernel that exists; every kernel in /boot counts as one that it may start.")
         found = _kernels_in_boot(tree)
     archives, modules = {}, {}
     kernels = []
     for (image, initramfs), (named, said) in found.items():
         kernels.append(_read_kernel(tree, kernel_version(tree, named, said), image, initramfs, archives, modules))
-    return tuple(kernels)
+    started = [kernel.image for kernel in kernels]
+    found = [_read_unified(tree, path, modules) for path in unified if path not in started]
+    return tuple(kernels + [kernel for kernel in found if kernel is not None])
 
 
 def _kernels_in_boot(tree):
@@ -135,10 +144,26 @@ def _read_kernel(tree, version, image, initramfs, archives, modules):
             archives[initramfs] = None, str(error)
     archive, problem = archives.get(initramfs, (None, ""))
     problems.append(problem)
+    of_version, problem = _modules_of(tree, version, modules)
+    problems.append(problem)
+    return BootKernel(version, image, initramfs, archive, of_version, " ".join(problem for problem in problems if problem))
+
+
+def _read_unified(tree, path, modules):
+    try:
+        found = read_unified(tree, path, content_wanted)
+    except MachineError as error:
+        return BootKernel(path.rsplit("/", 1)[-1], path, path, None, KernelModules("", "", (), {}, {}, {}), str(error), True)
+    if found is None:
+        return None
+    of_version, problem = _modules_of(tree, found.version, modules)
+    return BootKernel(found.version, path, path, found.archive, of_version, problem, True)
+
+
+def _modules_of(tree, version, modules):
     if version not in modules:
         try:
             modules[version] = read_modules(tree, version), ""
         except MachineError as error:
             modules[version] = KernelModules(version, "", (), {}, {}, {}), str(error)
-    problems.append(modules[version][1])
-    return BootKernel(version, image, initramfs, archive, modules[version][0], " ".join(problem for problem in problems if problem))
+    return modules[version]

@@ -68,8 +68,11 @@ class Initramfs(NamedTuple):
 
 def initramfs_drivers(tree, path: str) -> Tuple[str, ...]:
     """The normalised names of the storage drivers in the initramfs at `path` of a mounted root, sorted. Raises MachineError."""
-    found = read_initramfs(tree, path).modules()
-    return tuple(sorted(name for name, inside in found.items() if driver_class(inside) == "storage"))
+    return storage_drivers(read_initramfs(tree, path))
+
+
+def storage_drivers(archive: Initramfs) -> Tuple[str, ...]:
+    return tuple(sorted(name for name, path in archive.modules().items() if driver_class(path) == "storage"))
 
 
 def read_initramfs(tree, path: str, wanted: Optional[Callable[[str], bool]] = None) -> Initramfs:

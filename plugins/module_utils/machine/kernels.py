@@ -9,9 +9,10 @@ import struct
 
 from ..errors import MachineError
 from .drivers import KNOWN_DRIVERS
-from .initramfs import initramfs_drivers
+from .initramfs import initramfs_drivers, storage_drivers
 from .model import Kernel
 from .modules import read_modules
+from .unified_kernel import find_unified, read_unified
 
 IMAGE_PATTERNS = ("/boot/vmlinuz-*", "/boot/vmlinux-*", "/boot/Image-*", "/boot/kernel-*")
 INITRAMFS_PATTERNS = ("/boot/initrd.img-{}", "/boot/initramfs-{}.img", "/boot/initrd-{}", "/boot/initrd-{}.img", "/boot/initramfs-{}")
@@ -19,7 +20,8 @@ NO_KERNEL = (".old", ".bak", ".hmac", ".sig", ".signed", ".rpmsave", ".dpkg-bak"
 
 
 def read_kernels(tree, entries, warn):
-    """A tuple of `Kernel`: first what the boot entries name, in their order, then other kernels in /boot.
+    """A tuple of `Kernel`: first what the boot entries name, in their order, then other kernels in /boot, then unified kernel images,
+    whose image is their initramfs too.
 
     A kernel that is started with two different initramfs (a rescue entry) comes twice. `warn(text)` is told what is missing
     or unreadable.
@@ -43,7 +45,9 @@ def read_kernels(tree, entries, warn):
             started.add(tree.resolve(path))
             found[tree.resolve(path), ""] = (path, _initramfs_beside(tree, path), "")
     cache = {}
-    return tuple(_describe(tree, image, initramfs, version, warn, cache) for image, initramfs, version in found.values())
+    kernels = [_describe(tree, image, initramfs, version, warn, cache) for image, initramfs, version in found.values()]
+    unified = [_unified(tree, path, warn, cache) for path in find_unified(tree) if path not in started]
+    return tuple(kernels + [kernel for kernel in unified if kernel is not None])
 
 
 def _own_initramfs(initrds):
@@ -70,6 +74,18 @@ def _describe(tree, image, initramfs, version, warn, cache):
         except MachineError as error:
             warn(f"What {initramfs} holds is not known, so the drivers of kernel {version} cannot be checked: {error}")
     return Kernel(version, image, initramfs, builtin, modules, held)
+
+
+def _unified(tree, path, warn, cache):
+    try:
+        found = read_unified(tree, path)
+    except MachineError as error:
+        warn(f"What {path} holds is not known: {error}")
+        return Kernel(path.rsplit("/", 1)[-1], path, path)
+    if found is None:
+        return None
+    builtin, modules = _drivers(tree, found.version, warn, cache)
+    return Kernel(found.version, path, path, builtin, modules, storage_drivers(found.archive))
 
 
 def _drivers(tree, version, warn, cache):

@@ -99,6 +99,11 @@ def _findings(machine):
     for kernel in machine.kernels:
         if not kernel.initramfs:
             yield f"Kernel {kernel.version} ({kernel.image}) has no initramfs; it can only use disk drivers that are built into it."
+        elif kernel.initramfs == kernel.image:
+            yield (
+                f"Kernel {kernel.version} comes with its initramfs in one file ({kernel.image}), to which a recovery cannot add drivers. "
+                "Build it with those of the platforms where it may have to run, or keep a boot entry with an initramfs file of its own."
+            )
     if not machine.boot_loader:
         yield "No known boot loader was found (GRUB, systemd-boot, extlinux)."
     if machine.disks and not machine.firmware:

@@ -60,6 +60,31 @@ def ends_with_file(unpacker) -> bool:
     return isinstance(unpacker, _Lz4) and unpacker.drained
 
 
+def unpacked(data: bytes, limit: int) -> bytes:
+    """The content of one compressed stream, such as the file of a kernel module; data in no known compression comes back as it is.
+
+    Raises MachineError when it is damaged, or would be larger than `limit` bytes.
+    """
+    name = compression(data[:6])
+    if not name:
+        return data
+    unpacker = decompressor(name)
+    pieces, size = [], 0
+    try:
+        while not unpacker.eof:
+            piece = unpacker.decompress(data, 1024 * 1024)
+            if not piece and not data and not unpacker.eof:
+                raise MachineError(f"The {name} data end too early.")
+            data = b""
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise MachineError(f"The {name} data unpack to more than {limit} bytes.")
+    except ERRORS as error:
+        raise MachineError(f"The {name} data are damaged ({error}).")
+    return b"".join(pieces)
+
+
 ERRORS = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)     # what a decompressor raises on damaged data
 
 

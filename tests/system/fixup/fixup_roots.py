@@ -55,6 +55,17 @@ PACKERS = {
 }
 
 
+UNPACKERS = dict(
+    PACKERS,
+    gzip=["gzip", "-dc"],
+    xz=["xz", "-dc"],
+    lzma=["xz", "--format=lzma", "-dc"],
+    bzip2=["bzip2", "-dc"],
+    zstd=["zstd", "-q", "-dc"],
+    lz4=["lz4", "-q", "-dc"],
+)
+
+
 def need(*programs):
     for program in programs:
         if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
@@ -65,6 +76,25 @@ def run(*command, **more):
     return subprocess.run(
         command, check=True, stdout=subprocess.PIPE, stdin=more.pop("stdin", subprocess.DEVNULL) if "input" not in more else None, **more
     ).stdout
+
+
+def unpacked(path, offset, length, packing, target):
+    """One segment of the file into a folder, by the programs alone."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        data = file.read(length)
+    os.makedirs(target, exist_ok=True)
+    archive = run(*UNPACKERS[packing], input=data)
+    # GNU cpio reads what the kernel reads; the trailer of a second archive in one stream ends it, so it gets one archive only.
+    run("cpio", "-idu", "--quiet", "--no-absolute-filenames", cwd=target, input=archive)
+
+
+def modprobe(target, version, *arguments):
+    return (
+        subprocess.run(["modprobe", "-d", target, "-S", version, *arguments], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True)
+        .stdout.decode()
+        .splitlines()
+    )
 
 
 class Root:

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from fixup_roots import DISKS, PACKERS, fill, need, run
+from fixup_roots import DISKS, PACKERS, fill, modprobe, need, run, unpacked
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
@@ -19,35 +19,6 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.situation 
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.initramfs import read_initramfs
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.tree import Tree
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.profile import get_profile
-
-UNPACKERS = dict(
-    PACKERS,
-    gzip=["gzip", "-dc"],
-    xz=["xz", "-dc"],
-    lzma=["xz", "--format=lzma", "-dc"],
-    bzip2=["bzip2", "-dc"],
-    zstd=["zstd", "-q", "-dc"],
-    lz4=["lz4", "-q", "-dc"],
-)
-
-
-def unpacked(path, offset, length, packing, target):
-    """One segment of the file into a folder, by the programs alone."""
-    with open(path, "rb") as file:
-        file.seek(offset)
-        data = file.read(length)
-    os.makedirs(target, exist_ok=True)
-    archive = run(*UNPACKERS[packing], input=data)
-    # GNU cpio reads what the kernel reads; the trailer of a second archive in one stream ends it, so it gets one archive only.
-    run("cpio", "-idu", "--quiet", "--no-absolute-filenames", cwd=target, input=archive)
-
-
-def modprobe(target, version, *arguments):
-    return (
-        subprocess.run(["modprobe", "-d", target, "-S", version, *arguments], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True)
-        .stdout.decode()
-        .splitlines()
-    )
 
 
 @pytest.mark.parametrize(

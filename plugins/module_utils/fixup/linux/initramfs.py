@@ -12,76 +12,104 @@ keeps them.
 
 from typing import List
 
-from ...errors import FixupError
+from ...errors import FixupError, MachineError
+from ...machine.model import OsRelease
+from ...machine.osrelease import read_os_release
 from ...target.profile import all_disk_drivers
 from ..draft import Draft
 from ..situation import BootKernel, Situation
-from . import disk_names, lvm, md_arrays, overlay
+from . import disk_names, dracut_waits, driver_loading, kernel_packages, lvm, md_arrays, overlay, rebuild, root_stack
+from .names import read_names
 
 NAME = "initramfs"
 
-HOOK = "/etc/initramfs-tools/hooks/agnostic-recovery"
-HOOK_FUNCTIONS = "/usr/share/initramfs-tools/hook-functions"
-DRACUT_FOLDERS = ("/usr/lib/dracut", "/lib/dracut", "/usr/share/dracut")
-DRACUT_CONF = "/etc/dracut.conf.d/90-agnostic-recovery.conf"
-KEEP_REASON = "rebuilding the initramfs on the machine keeps the target's disk drivers"
 NAME_FILES = "/etc/systemd/network"
-
-# Kernel packages without drivers for other platforms, by the end of their version, and what to install instead.
-LEAN_KERNELS = (
-    ("-cloud-amd64", "linux-image-amd64"),
-    ("-cloud-arm64", "linux-image-arm64"),
-    ("-kvm", "linux-image-generic"),
-    ("-virtual", "linux-image-generic"),
-    ("-aws", "linux-image-generic"),
-    ("-azure", "linux-image-generic"),
-    ("-gcp", "linux-image-generic"),
-)
+# dracut's module "squash": the initramfs proper is in a file system of its own, which is mounted over what an addition brings.
+SQUASHED = ("squash-root.img", "squashfs-root.img", "erofs-root.img", "squash/root.img")
 
 
 def plan(situation: Situation, draft: Draft) -> None:
     """Raises FixupError when no kernel can read the target's disks."""
-    usable = [kernel for kernel in situation.kernels if _check(situation, draft, kernel)]
+    usable = []
+    done = {}                                    # path of an initramfs -> whether all is well with it
+    for kernel in situation.kernels:
+        if not _check(situation, draft, kernel):
+            continue
+        if kernel.initramfs and not kernel.unified and kernel.initramfs not in done:
+            try:
+                _extend(situation, draft, kernel)
+                done[kernel.initramfs] = True
+            except (FixupError, MachineError) as error:      # one kernel's damage is no harm to the others
+                draft.find("error", f"Kernel {kernel.version} is left as it is: {error}")
+                done[kernel.initramfs] = False
+        if done.get(kernel.initramfs, True):
+            usable.append(kernel)
     if not usable:
         raise FixupError(
             f"No kernel that the boot loader can start can read the disks of the target {situation.profile.name}. "
             + " ".join(finding.text for finding in draft.findings if finding.fixup == NAME))
-    wanted = _wanted(situation)
-    done = set()
-    for kernel in usable:
-        if kernel.initramfs and kernel.initramfs not in done:
-            done.add(kernel.initramfs)
-            _extend(situation, draft, kernel, wanted)
-    _keep(situation, draft, usable, wanted)
+    drivers = [name for name in _union(situation) if any(kernel.modules.state(name) == "module" for kernel in usable)]
+    rebuild.plan(draft, drivers)
 
 
 def verify(situation: Situation) -> List[str]:
     problems = []
     for kernel in situation.kernels:
-        if not kernel.initramfs or _served_buses(situation, kernel) == ():
+        if not kernel.initramfs or kernel.unified or not _served_buses(situation, kernel) or kernel.archive and _squashed(kernel):
             continue                             # nothing to do there, or it was said that nothing can be done
         if kernel.archive is None:
             problems.append(f"The initramfs of kernel {kernel.version} cannot be read: {kernel.problem}")
             continue
-        need = overlay.missing(kernel, _wanted(situation))
-        if need.modules:
-            problems.append(f"{kernel.initramfs} lacks {', '.join(need.modules)} for kernel {kernel.version}.")
-        listed, there = overlay.listed(kernel.archive, kernel.version), kernel.archive.modules(kernel.version)
-        for name in kernel.modules.closure(_wanted(situation)):
-            if name in there and not (name in listed and there[name].endswith("/" + listed[name])):
-                problems.append(f"{kernel.initramfs} holds {name}, but its modules.dep does not list that file.")
+        wanted = _wanted(situation, kernel)
+        lacking = overlay.missing(kernel, wanted)
+        if lacking:
+            try:
+                _addition(situation, kernel, lacking, {})
+            except (FixupError, MachineError):
+                continue                         # it was said that nothing can be done
+            problems.append(f"{kernel.initramfs} lacks {', '.join(lacking)} for kernel {kernel.version}.")
+        if driver_loading.load_list(kernel, _loaded(situation, kernel)):
+            problems.append(f"{kernel.initramfs} holds drivers of the target and does not load them.")
+        if not driver_loading.is_nash(kernel.archive):
+            problems.extend(_unlisted(kernel, wanted))
     return problems
 
 
-def _wanted(situation):
+def _unlisted(kernel, wanted):
+    listed, there = overlay.listed(kernel.archive, kernel.version), kernel.archive.modules(kernel.version)
+    return [
+        f"{kernel.initramfs} holds {name}, but its modules.dep does not list that file."
+        for name in kernel.modules.closure(wanted)
+        if name in there and not (name in listed and there[name].endswith("/" + listed[name].lstrip("/")))
+    ]
+
+
+def _union(situation):
     return all_disk_drivers() if situation.options.drivers == "union" else situation.profile.disk_drivers
 
 
+def _wanted(situation, kernel):
+    # nash loads each module that its script names, whether there is such hardware or not.
+    disk_drivers = situation.profile.disk_drivers if driver_loading.is_nash(kernel.archive) else _union(situation)
+    return disk_drivers + root_stack.drivers(situation, kernel)
+
+
+def _loaded(situation, kernel):
+    """What is loaded by name where nothing loads by itself: not the drivers of other targets, for hardware that is not there.
+
+    Tools other than nash load what the root lies on when they come to it.
+    """
+    stack = root_stack.drivers(situation, kernel) if driver_loading.is_nash(kernel.archive) else ()
+    return situation.profile.disk_drivers + stack
+
+
+def _squashed(kernel):
+    return any(path in kernel.archive.entries for path in SQUASHED)
+
+
 def _served_buses(situation, kernel):
-    """The names of the target's buses whose drivers this kernel has, in /lib/modules (if there is an initramfs to carry them) or built
-    in."""
-    enough = ("module", "builtin") if kernel.initramfs else ("builtin",)
-    return tuple(bus.name for bus in situation.profile.buses if all(kernel.modules.state(driver) in enough for driver in bus.drivers))
+    """The names of the target's buses that this kernel can be made to read."""
+    return tuple(bus.name for bus in situation.profile.buses if all(overlay.state(kernel, driver) for driver in bus.drivers))
 
 
 def _check(situation, draft, kernel: BootKernel) -> bool:
@@ -89,53 +117,78 @@ def _check(situation, draft, kernel: BootKernel) -> bool:
     if kernel.problem:
         draft.find("error", f"Kernel {kernel.version} is left as it is: {kernel.problem}")
         return False
-    if kernel.archive is not None and overlay.missing(kernel, _wanted(situation)).modules and overlay.foreign_form(kernel):
+    # Others of the menu start the machine; this one is for those who choose it by hand.
+    severity = "warning" if "rescue" in kernel.initramfs.rsplit("/", 1)[-1] else "error"
+    if kernel.archive is not None and not kernel.unified and _squashed(kernel) and overlay.missing(kernel, situation.profile.disk_drivers):
         draft.find(
-            "error",
-            f"Kernel {kernel.version} is left as it is: {kernel.initramfs} holds modules in another form than /lib/modules "
-            f"({', '.join(overlay.foreign_form(kernel)[:3])}, ...), which is not supported yet.",
+            severity,
+            f"Kernel {kernel.version} is left as it is: {kernel.initramfs} keeps its files in a squashfs image, to which nothing can "
+            'be added. On the source machine build it without dracut\'s module "squash" (omit_dracutmodules, dracut.conf(5)), and capture '
+            "the machine again.",
         )
         return False
     served = _served_buses(situation, kernel)
     buses = situation.profile.buses
     if buses[0].name in served:
         return True
-    lacking = [driver for driver in buses[0].drivers if not kernel.modules.state(driver)]
-    if lacking:
-        why = f"has no driver {', '.join(lacking)}"
-    else:
+    lacking = ", ".join(driver for driver in buses[0].drivers if not overlay.state(kernel, driver))
+    why = f"has no driver {lacking}"
+    if kernel.unified:
+        why = f"comes with its initramfs in one file, {kernel.image}, which lacks {lacking} and cannot be extended"
+    elif not kernel.initramfs and all(kernel.modules.state(driver) for driver in buses[0].drivers):
         why = "has no initramfs, and its drivers for it are modules"
+    elif kernel.initramfs and not kernel.modules.directory:
+        why = f"has no folder in /lib/modules any more, and {kernel.initramfs} lacks {lacking}"
     text = f"Kernel {kernel.version} {why}, so it cannot boot from {buses[0].name}, the disks of {situation.profile.name}."
     if served:
         draft.find("warning", f"{text} It can from {', '.join(served)}: attach the disks so.")
         return True
-    draft.find("error", text + _advice(kernel))
+    draft.find(severity, f"{text} {_advice(situation, kernel)}")
     return False
 
 
-def _advice(kernel):
-    for suffix, package in LEAN_KERNELS:
-        if kernel.version.endswith(suffix):
-            return f" Install {package} on the source machine and capture it again."
-    return " Install a kernel package with that driver on the source machine and capture it again."
+def _advice(situation, kernel):
+    if kernel.initramfs and not kernel.modules.directory:
+        return "Start another kernel: without its modules nothing can be done for this one."
+    wanted = situation.profile.buses[0].drivers
+    if all(kernel.modules.state(driver) for driver in wanted):
+        names = " ".join(driver for driver in wanted if kernel.modules.state(driver) == "module")
+        if not kernel.unified:
+            return "Build an initramfs for it on the source machine, let the boot loader load it, and capture the machine again."
+        return (
+            f'On the source machine put add_drivers+=" {names} " into a file in /etc/dracut.conf.d, or MODULES+=({names}) into one in '
+            "/etc/mkinitcpio.conf.d, build the image anew and capture the machine again; or start a kernel that has an initramfs file."
+        )
+    try:
+        system = read_os_release(situation.tree)
+    except MachineError:
+        system = OsRelease()
+    return kernel_packages.advice(system, kernel.version)
 
 
-def _extend(situation, draft, kernel, wanted):
+def _extend(situation, draft, kernel):
+    """Raises FixupError or MachineError when what the initramfs needs cannot be added."""
     archive = kernel.archive
-    modules = overlay.missing(kernel, wanted).modules
+    wanted = _wanted(situation, kernel)
+    modules = overlay.missing(kernel, wanted)
     extra = _configuration(situation, archive)
+    extra.update(dracut_waits.changed(archive, read_names(situation.disks)))
     extra.update(_load_list(situation, draft, kernel, modules))
     extra.update(_nic_names(situation, draft, kernel))
     if not modules and not extra:
         return
-    if archive.bootconfig:
-        raise FixupError(f"{kernel.initramfs} ends with a boot configuration, behind which nothing can be added.")
-    data, listing = overlay.build(situation.tree, kernel, modules, extra)
+    data, listing = _addition(situation, kernel, modules, extra)
     reason = "no driver is missing, but its configuration names old hardware"
     if modules:
         added = ", ".join(name for name in wanted if name in modules)
         reason = f"kernel {kernel.version} needs disk drivers that are not in its initramfs: {added}"
     draft.append(kernel.initramfs, archive.size, overlay.pack(archive, data, _gzip(situation, kernel)), listing, reason)
+
+
+def _addition(situation, kernel, modules, extra):
+    if kernel.archive.bootconfig:
+        raise FixupError(f"{kernel.initramfs} ends with a boot configuration, behind which nothing can be added.")
+    return overlay.build(situation.tree, kernel, modules, extra)
 
 
 def _gzip(situation, kernel):
@@ -148,7 +201,7 @@ def _configuration(situation, archive):
     """Files of the initramfs that name old hardware, changed; also new ones that take back what another file says."""
     texts = {
         path: entry.data.decode("utf-8", "surrogateescape")
-        for path, entry in archive.entries.items() if entry.data is not None and not path.endswith("/modules.dep")
+        for path, entry in archive.entries.items() if entry.data is not None and not path.endswith(("/modules.dep", "/modules.builtin"))
     }
     changed = {path: disk_names.renamed_in_initramfs(situation, path, text) for path, text in texts.items()}
     for fixup in (lvm, md_arrays):
@@ -156,36 +209,21 @@ def _configuration(situation, archive):
     return {path: text.encode("utf-8", "surrogateescape") for path, text in changed.items() if text != texts.get(path)}
 
 
-def _has_udev(archive):
-    return any(path.rsplit("/", 1)[-1] in ("systemd-udevd", "udevd") for path in archive.entries)
-
-
 def _load_list(situation, draft, kernel, modules):
-    """For an initramfs without udev: initramfs-tools loads what conf/modules lists, here the drivers of this target only."""
-    archive = kernel.archive
-    if not modules or _has_udev(archive):
-        return {}
-    if "scripts/functions" not in archive.entries:
+    changed = driver_loading.load_list(kernel, _loaded(situation, kernel))
+    if changed is None and modules:
         draft.find(
             "warning",
             f"Nothing in {kernel.initramfs} is known to load drivers by itself. If the machine does not find its disks, this is why.",
         )
-        return {}
-    entry = archive.entries.get("conf/modules")
-    text = entry.data.decode("utf-8", "surrogateescape") if entry is not None and entry.data else ""
-    names = [name for name in situation.profile.disk_drivers if kernel.modules.state(name) == "module" and name not in text.split()]
-    return {
-        "conf/modules": (text + ("" if not text or text.endswith("\n") else "\n") + "".join(name + "\n" for name in names)).encode(
-            "utf-8", "surrogateescape"
-        )
-    }
+    return changed or {}
 
 
 def _nic_names(situation, draft, kernel):
     """.link files that the network fix-up writes, where udev in the initramfs sees the NIC first and would name it."""
     archive = kernel.archive
     there = archive.modules(kernel.version)
-    if not _has_udev(archive) or not any(
+    if not driver_loading.by_alias(archive) or not any(
         driver in there or kernel.modules.state(driver) == "builtin" for driver in situation.profile.nic_drivers
     ):
         return {}
@@ -197,37 +235,3 @@ def _nic_names(situation, draft, kernel):
         if path.endswith(".link") and content is not None and (entry is None or entry.data != content):
             found[inside] = content
     return found
-
-
-def _keep(situation, draft, usable, wanted):
-    """Settings for the machine's own initramfs tool, where it has one."""
-    available = [name for name in wanted if any(kernel.modules.state(name) == "module" for kernel in usable)]
-    if not available:
-        return
-    if situation.tree.isfile(HOOK_FUNCTIONS):
-        draft.write_text(HOOK, _hook(available), KEEP_REASON, 0o755)
-    if any(situation.tree.isdir(folder) for folder in DRACUT_FOLDERS):
-        draft.write_text(DRACUT_CONF, _dracut(available), KEEP_REASON)
-
-
-def _hook(names):
-    """initramfs-tools(7), "HOOK SCRIPTS"."""
-    return (
-        "#!/bin/sh\n"
-        "# Disk drivers of the recovery target, for every initramfs that is built here. Written by agnostic.recovery; may be removed.\n"
-        'case "$1" in\n'
-        "prereqs)\n"
-        "    exit 0\n"
-        "    ;;\n"
-        "esac\n"
-        f". {HOOK_FUNCTIONS}\n"
-        f"manual_add_modules {' '.join(names)}\n"
-    )
-
-
-def _dracut(names):
-    """dracut.conf(5): the blanks inside the quotes matter."""
-    return (
-        "# Disk drivers of the recovery target, for every initramfs that is built here. Written by agnostic.recovery; may be removed.\n"
-        f'add_drivers+=" {" ".join(names)} "\n'
-    )

@@ -14,13 +14,16 @@ import stat
 import struct
 import zlib
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, Tuple
 
 from ...errors import FixupError
+from ...machine import moduleindex
 from ...machine.cpio import pack_archive
 from ...machine.initramfs import Initramfs
 from ...machine.modules import module_name
+from ...machine.unpack import unpacked
 from ..situation import BootKernel
+from . import driver_loading
 
 MODULE_LIMIT = 64 * 1024 * 1024          # bytes of one module file
 
@@ -44,48 +47,119 @@ _LZ4_MAGIC = struct.pack("<I", 0x184C2102)
 _LZ4_BLOCK = 4 * 1024 * 1024             # bytes; the format allows 8 MiB
 
 
-class Need(NamedTuple):
-    """What one kernel's initramfs lacks."""
-    modules: Tuple[str, ...]             # to be added, each after what it needs
-    unavailable: Tuple[str, ...]         # wanted drivers that this kernel has not at all
+def held(kernel: BootKernel) -> Dict[str, str]:
+    """name -> canonical path, of the modules that the initramfs holds for its kernel. Images for nash have them flat in /lib."""
+    found = kernel.archive.modules(kernel.version)
+    if not driver_loading.is_nash(kernel.archive):
+        return found
+    return dict({module_name(path): path for path in kernel.archive.entries if re.match(r"lib/[^/]+\.ko\Z", path)}, **found)
 
 
-def missing(kernel: BootKernel, wanted: Tuple[str, ...]) -> Need:
-    """Compares the wanted drivers, with all that they need, with what kernel and initramfs have."""
-    there = kernel.archive.modules(kernel.version)
-    closure = kernel.modules.closure(wanted)
-    return Need(
-        tuple(name for name in closure if name not in there),
-        tuple(name for name in wanted if not kernel.modules.state(name)),
-    )
+def missing(kernel: BootKernel, wanted: Tuple[str, ...]) -> Tuple[str, ...]:
+    """The modules to be added, each after what it needs: the wanted drivers and their needs that /lib/modules has and the initramfs not."""
+    there = held(kernel)
+    return tuple(name for name in kernel.modules.closure(wanted) if name not in there)
 
 
-def foreign_form(kernel: BootKernel) -> Tuple[str, ...]:
-    """Modules whose file in the initramfs is named otherwise than in /lib/modules: unpacked there (virtio.ko for virtio.ko.xz).
+def state(kernel: BootKernel, driver: str) -> str:
+    """"module", "builtin" or "": how a kernel, with its initramfs, can come to have a driver at boot.
 
-    The index of /lib/modules would then name files that the initramfs has not.
+    /lib/modules is believed, where there is one of this version and its modules can be added. A rescue initramfs outlives the modules of
+    its kernel, and a unified kernel image cannot be extended: these have what they hold.
     """
-    there = kernel.archive.modules(kernel.version)
-    return tuple(
-        sorted(name for name, path in there.items() if name in kernel.modules.files and not path.endswith("/" + kernel.modules.files[name]))
+    if kernel.archive is None or kernel.modules.directory and not kernel.unified:
+        found = kernel.modules.state(driver)
+        return "" if found == "module" and not kernel.initramfs else found
+    if driver in held(kernel):
+        return "module"
+    return "builtin" if driver in kernel.modules.builtin or driver in _builtin(kernel) else ""
+
+
+def _builtin(kernel):
+    entry = kernel.archive.entries.get(kernel.archive.resolve(f"lib/modules/{kernel.version}/modules.builtin"))
+    return [module_name(line) for line in entry.data.decode("utf-8", "replace").split()] if entry is not None and entry.data else []
+
+
+def unpacked_form(kernel: BootKernel) -> bool:
+    """Whether the initramfs holds modules unpacked (virtio.ko) that lie compressed in /lib/modules (virtio.ko.xz).
+
+    mkinitcpio does so on request (mkinitcpio.conf(5), MODULES_DECOMPRESS), since the initramfs is compressed as a whole. What is added is
+    unpacked then too: programs that read modules need not know the compression in there.
+    """
+    files = kernel.modules.files
+    return any(
+        path.endswith(".ko") and name in files and not files[name].endswith(".ko")
+        for name, path in kernel.archive.modules(kernel.version).items()
     )
 
 
 def build(tree, kernel: BootKernel, modules: Tuple[str, ...], extra: Dict[str, bytes]) -> Tuple[bytes, Tuple[str, ...]]:
     """(archive, its paths): the given modules with the index files, and `extra` files by their path in the initramfs."""
-    contents = {}
-    if modules:
-        base = kernel.modules.directory
-        home = f"lib/modules/{kernel.version}"
-        for name in modules:
-            path = kernel.modules.files[name]
-            contents[f"{home}/{path}"] = tree.read_bytes(f"{base}/{path}", limit=MODULE_LIMIT)
-        for name in INDEX:
-            if tree.isfile(f"{base}/{name}"):
-                contents[f"{home}/{name}"] = tree.read_bytes(f"{base}/{name}", limit=MODULE_LIMIT)
+    contents = _modules(tree, kernel, modules) if modules else {}
     contents.update(extra)
     entries = _placed(kernel.archive, contents)
     return pack_archive(entries), tuple(path for path, _mode, _data in entries)
+
+
+def _modules(tree, kernel, modules):
+    base, files = kernel.modules.directory, kernel.modules.files
+    if driver_loading.is_nash(kernel.archive):
+        return {
+            f"lib/{files[name].rsplit('/', 1)[-1]}": tree.read_bytes(f"{base}/{files[name]}", limit=MODULE_LIMIT) for name in modules
+        }
+    home = f"lib/modules/{kernel.version}"
+    unpack = unpacked_form(kernel)
+    contents = {}
+    for name in modules:
+        data = tree.read_bytes(f"{base}/{files[name]}", limit=MODULE_LIMIT)
+        path = _plain(files[name]) if unpack else files[name]
+        contents[f"{home}/{path}"] = unpacked(data, MODULE_LIMIT) if unpack else data
+    for name in INDEX:
+        if tree.isfile(f"{base}/{name}"):
+            contents[f"{home}/{name}"] = tree.read_bytes(f"{base}/{name}", limit=MODULE_LIMIT)
+    places, more = _places(kernel, unpack), _lines_of_others(kernel)
+    if places or more:
+        text = contents[f"{home}/modules.dep"].decode("utf-8", "surrogateescape")
+        text += ("" if text.endswith("\n") else "\n") + more
+        text, lines = moduleindex.renamed(text, lambda path: _renamed(path, files, places))
+        contents[f"{home}/modules.dep"] = text.encode("utf-8", "surrogateescape")
+        if f"{home}/modules.dep.bin" in contents:
+            try:
+                contents[f"{home}/modules.dep.bin"] = moduleindex.pack(lines)
+            except ValueError:
+                raise FixupError(f"{base}/modules.dep names a module that is not written in ASCII, which no index of modules can hold.")
+    return contents
+
+
+def _places(kernel, unpack):
+    """name -> path below the folder of modules, of those that the initramfs has elsewhere than /lib/modules; all of them if `unpack`."""
+    there = {name: path.partition(f"lib/modules/{kernel.version}/")[2] for name, path in kernel.archive.modules(kernel.version).items()}
+    places = {}
+    for name, path in kernel.modules.files.items():
+        place = there.get(name, _plain(path) if unpack else path)
+        if place != path:
+            places[name] = place
+    return places
+
+
+def _lines_of_others(kernel):
+    """Of the initramfs' own modules.dep: modules that /lib/modules has no more, such as those of a package that was removed since."""
+    entry = kernel.archive.entries.get(kernel.archive.resolve(f"lib/modules/{kernel.version}/modules.dep"))
+    text = entry.data.decode("utf-8", "surrogateescape") if entry is not None and entry.data else ""
+    lines = [line for line in text.splitlines() if ":" in line and module_name(line.partition(":")[0]) not in kernel.modules.files]
+    return "".join(line + "\n" for line in lines)
+
+
+def _renamed(path, files, places):
+    """A path in modules.dep; that of older distributions begins with the folder."""
+    name = module_name(path)
+    if name not in places:
+        return path
+    return (path[:-len(files[name])] if path.endswith(files[name]) else "") + places[name]
+
+
+def _plain(path):
+    return path.rpartition(".ko")[0] + ".ko"
 
 
 def _placed(archive: Initramfs, contents) -> List[Tuple[str, int, bytes]]:
@@ -94,7 +168,10 @@ def _placed(archive: Initramfs, contents) -> List[Tuple[str, int, bytes]]:
     for path, data in contents.items():
         folder, _slash, name = path.rpartition("/")
         folder = _folder(archive, folder, made)
-        placed.append((f"{folder}/{name}" if folder else name, stat.S_IFREG | 0o644, data))
+        path = f"{folder}/{name}" if folder else name
+        old = archive.entries.get(path)
+        permissions = stat.S_IMODE(old.mode) if old is not None and stat.S_ISREG(old.mode) else 0o644
+        placed.append((path, stat.S_IFREG | permissions, data))
     folders = [(path, stat.S_IFDIR | 0o755, b"") for path in made]
     return folders + placed
 

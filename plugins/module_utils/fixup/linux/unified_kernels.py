@@ -2,14 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Says which unified kernel images a machine has, and which cannot boot on the target: EFI programs that hold kernel, initramfs and
-command line in one, mostly signed. Nothing can be added to them without breaking the signature; they boot on the target only if they hold
-its disk drivers already and name no old disk."""
+"""Says which unified kernel images cannot boot on the target because the command line built into them names an old disk. They are EFI
+programs that hold kernel, initramfs and command line in one, mostly signed: nothing can be changed without breaking the signature. Whether
+they hold the target's drivers is told by initramfs.py."""
 
 from typing import List
 
 from ...errors import MachineError
-from ...machine import esp
 from ...machine.unified_kernel import read_command_line
 from ..draft import Draft
 from ..situation import Situation
@@ -23,31 +22,18 @@ ADVICE = "install a kernel with an initramfs of its own beside it on the source,
 
 
 def plan(situation: Situation, draft: Draft) -> None:
-    tree = situation.tree
     names = read_names(situation.disks)
-    for partition in esp.system_partitions(tree, situation.mounts):
-        folder = esp.find(tree, partition, "EFI/Linux")
-        for name in tree.listdir(folder) if folder and tree.isdir(folder) else ():
-            path = f"{folder}/{name}"
-            try:
-                line = read_command_line(tree, path) if name.lower().endswith(".efi") else None
-            except MachineError as error:
-                draft.find("warning", str(error))
-                continue
-            if line is None:
-                continue
-            bound = [spec for argument in ARGUMENTS for spec in commandline.arguments(line, argument) if names.is_bound(spec)]
-            if bound:
-                draft.find(
-                    "error",
-                    f"{path} is a unified kernel image with {bound[0]}, a name of the old hardware, on its built-in command line, which "
-                    f"cannot be changed: {ADVICE}",
-                )
-                continue
+    for path in [kernel.image for kernel in situation.kernels if kernel.unified]:
+        try:
+            line = read_command_line(situation.tree, path) or ""
+        except MachineError:
+            continue                         # initramfs.py says it
+        bound = [spec for argument in ARGUMENTS for spec in commandline.arguments(line, argument) if names.is_bound(spec)]
+        if bound:
             draft.find(
-                "warning",
-                f"{path} is a unified kernel image and is left as it is: whether it holds the drivers of {situation.profile.name} is not "
-                f"known. If it does not boot, {ADVICE}",
+                "error",
+                f"{path} is a unified kernel image with {bound[0]}, a name of the old hardware, on its built-in command line, which "
+                f"cannot be changed: {ADVICE}",
             )
 
 

@@ -45,7 +45,9 @@ class Machine:
 
     def __init__(self, path):
         self.path = str(path)
+        self.modules = MODULES
         self.suffix = ".ko"
+        self.packer = bytes                  # what the files of modules are packed with
 
     @property
     def tree(self):
@@ -66,15 +68,15 @@ class Machine:
         return os.path.lexists(self.path + path)
 
     def module_path(self, name):
-        return f"kernel/{MODULES[name][0]}/{name}{self.suffix}"
+        return f"kernel/{self.modules[name][0]}/{name}{self.suffix}"
 
     def add_kernel(self, version=VERSION, without=(), builtin=(), initramfs=None):
         base = f"/usr/lib/modules/{version}"
-        have = [name for name in MODULES if name not in without and name not in builtin]
+        have = [name for name in self.modules if name not in without and name not in builtin]
         for name in have:
-            self.write(f"{base}/{self.module_path(name)}", f"module {name} of {version}")
+            self.write(f"{base}/{self.module_path(name)}", self.packer(f"module {name} of {version}".encode()))
         lines = [
-            f"{self.module_path(name)}: {' '.join(self.module_path(other) for other in MODULES[name][1] if other in have)}".strip()
+            f"{self.module_path(name)}: {' '.join(self.module_path(other) for other in self.modules[name][1] if other in have)}".strip()
             for name in have
         ]
         self.write(f"{base}/modules.dep", "".join(line + "\n" for line in lines))

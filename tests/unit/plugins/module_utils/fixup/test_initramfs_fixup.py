@@ -7,7 +7,9 @@
 import gzip
 import lzma
 import os
+import shutil
 import stat
+import subprocess
 
 import pytest
 
@@ -105,13 +107,53 @@ def test_compressed_modules(machine):
     assert "virtio_scsi" in applied(machine).modules(VERSION)
 
 
-def test_modules_that_the_initramfs_holds_unpacked_are_reported(machine):
-    """The index of /lib/modules would name virtio.ko.xz where the initramfs has virtio.ko."""
-    unpacked = machine.initramfs()
-    machine.suffix = ".ko.xz"
-    machine.add_kernel(initramfs=unpacked)
-    with pytest.raises(FixupError, match="another form"):
+def zstd(data):
+    if shutil.which("zstd") is None:
+        pytest.skip("the program zstd is not installed")
+    return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    "suffix,packer", [(".ko.xz", lzma.compress), (".ko.gz", gzip.compress), (".ko.zst", zstd)], ids=["xz", "gz", "zst"]
+)
+def test_modules_are_unpacked_where_the_initramfs_holds_them_so(machine, suffix, packer):
+    """The index of /lib/modules names virtio.ko.xz; in the initramfs all are virtio.ko, the old and the new ones."""
+    held = machine.initramfs()
+    machine.suffix, machine.packer = suffix, packer
+    machine.add_kernel(initramfs=held)
+    found = applied(machine)
+    paths = found.modules(VERSION)
+    assert "virtio_scsi" in paths and "ahci" in paths and all(path.endswith(".ko") for path in paths.values())
+    assert found.entries[paths["virtio_scsi"]].data == f"module virtio_scsi of {VERSION}".encode()
+    listed = found.entries[f"usr/lib/modules/{VERSION}/modules.dep"].data.decode()
+    assert suffix not in listed and "kernel/drivers/ata/ahci.ko: kernel/drivers/ata/libahci.ko" in listed
+    assert found.entries[f"usr/lib/modules/{VERSION}/modules.dep.bin"].data.startswith(b"\xb0\x07\xf4\x57\0\x02\0\x01")
+    assert appended(plan(machine)) == []
+
+
+def test_a_damaged_module_is_an_error(machine):
+    held = machine.initramfs()
+    machine.suffix, machine.packer = ".ko.xz", lambda data: lzma.compress(data)[:-20]
+    machine.add_kernel(initramfs=held)
+    with pytest.raises(FixupError, match="xz data"):
         plan(machine)
+    machine.suffix, machine.packer = ".ko", bytes
+    machine.add_kernel("5.10.0-1-amd64")
+    machine.write(
+        "/boot/grub/grub.cfg", machine.read("/boot/grub/grub.cfg") + machine.read("/boot/grub/grub.cfg").replace(VERSION, "5.10.0-1-amd64")
+    )
+    situation = machine.inspect()
+    planned = engine.plan(situation)
+    assert [entry.path for entry in appended(planned)] == ["/boot/initrd.img-5.10.0-1-amd64"]
+    assert "xz data" in [finding.text for finding in planned.findings if finding.severity == "error"][0]
+    engine.apply(machine.tree, planned)
+    assert engine.verify(situation) == ()
+
+
+def test_a_replaced_file_keeps_its_mode(machine):
+    more = [("etc", None), ("etc/cmdline.d", None), ("etc/cmdline.d/95root.conf", b" root=/dev/sda2\n")]
+    machine.add_kernel(initramfs=machine.initramfs(more=more))
+    assert applied(machine).entries["etc/cmdline.d/95root.conf"].mode == stat.S_IFREG | 0o755
 
 
 def test_every_kernel_of_the_menu_is_extended(machine):
@@ -123,6 +165,7 @@ def test_every_kernel_of_the_menu_is_extended(machine):
 
 
 def test_a_kernel_without_the_driver_is_reported_and_others_do(machine):
+    machine.write("/etc/os-release", "ID=debian\n")
     machine.add_kernel("6.1.0-9-cloud-amd64", without=("virtio_scsi", "virtio_blk", "virtio_pci", "ahci"))
     machine.write(
         "/boot/grub/grub.cfg",
