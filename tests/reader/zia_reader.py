@@ -163,7 +163,7 @@ def canonical(value):
 
 
 def number(value, least, most, what):
-    need(type(value) is int and least <= value <= most, "%s is %.80r" % (what, value))
+    need(isinstance(value, int) and not isinstance(value, bool) and least <= value <= most, "%s is %.80r" % (what, value))
     return value
 
 

@@ -24,7 +24,6 @@ class Scrubber:
 def _secrets(options):
     for name, value in options.items():
         if isinstance(value, dict):
-            for secret in _secrets(value):
-                yield secret
+            yield from _secrets(value)
         elif name in SECRET_OPTIONS and value:
             yield str(value)

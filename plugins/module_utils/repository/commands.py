@@ -8,6 +8,9 @@ A command is a program with its arguments, run without a shell on the host that 
 and output only. Commands are always named by who opens the repository; none is ever taken from the repository.
 """
 
+# The library knows no AnsibleModule, whose run_command the rule asks for.
+# pylint: disable=ansible-bad-function
+
 import os
 import signal
 import subprocess

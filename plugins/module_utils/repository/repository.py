@@ -240,7 +240,7 @@ def _read_root(store: ObjectStore) -> dict:
     try:
         root = json.loads(peek.head.decode("ascii"))
         version = root["format_version"]
-        if root["kind"] != "agnostic.recovery repository" or type(version) is not int or version < 1:
+        if root["kind"] != "agnostic.recovery repository" or not _is_number(version) or version < 1:
             raise damaged
     except (ValueError, KeyError, TypeError, RecursionError):
         raise damaged
@@ -255,10 +255,14 @@ def _read_root(store: ObjectStore) -> dict:
     return root
 
 
+def _is_number(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)         # true is none, though Python says so
+
+
 def _is_valid(root: dict) -> bool:
     texts = [root.get(name) for name in ("suite", "id", "public_key", "created")]
     size = root.get("chunk_size")
-    if not all(isinstance(text, str) for text in texts) or type(size) is not int:
+    if not all(isinstance(text, str) for text in texts) or not _is_number(size):
         return False
     return bool(root["suite"] in _SUITES and re.match(r"[0-9a-f]{32}\Z", root["id"])
                 and MIN_CHUNK_SIZE <= size <= MAX_CHUNK_SIZE and not size & (size - 1))

@@ -71,8 +71,7 @@ def test_every_secret_option_is_one_that_is_hidden():
         for name, option in options.items():
             if option.get("no_log"):
                 yield name
-            for inner in no_log(option.get("options", {})):
-                yield inner
+            yield from no_log(option.get("options", {}))
 
     found = set(no_log(REPOSITORY_SPEC))
     assert found == {"secret_key", "session_token", "password", "application_credential_secret"}
