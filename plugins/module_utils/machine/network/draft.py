@@ -83,8 +83,8 @@ class Draft:
                 gateways.remove(gateway)
             addresses.append(Address(str(address), str(gateway) if gateway is not None else ""))
         method = next((method for method in METHODS if method in self._methods), "")
-        return Nic(self.name, self.mac, method, tuple(addresses), tuple(self._nameservers), self.source, self.kind, tuple(dict.fromkeys(self.lower)),
-                   tuple(self._routes))
+        return Nic(self.name, self.mac, method, tuple(addresses), tuple(self._nameservers), self.source, self.kind,
+                   tuple(dict.fromkeys(self.lower)), tuple(self._routes))
 
 
 def put_below(drafts, uppers):

@@ -56,7 +56,9 @@ def _read_file(tree, path, warn):
     for section, kind in KINDS.items() if isinstance(network, dict) else ():
         members = network.get(section)
         if isinstance(members, dict):
-            found.extend((kind, identity, definition or {}) for identity, definition in members.items() if isinstance(definition or {}, dict))
+            for identity, definition in members.items():
+                if definition is None or isinstance(definition, dict):
+                    found.append((kind, identity, definition or {}))
     return found
 
 

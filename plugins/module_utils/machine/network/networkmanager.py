@@ -85,7 +85,7 @@ def _read_family(draft, values, family):
 
 
 def addresses(values):
-    """[(address with prefix, gateway or ""), …] of address1=192.0.2.10/24,192.0.2.1 and of the old form addresses1=192.0.2.10;24;192.0.2.1;"""
+    """[(address/prefix, gateway or ""), …] of address1=192.0.2.10/24,192.0.2.1 and of the old form addresses1=192.0.2.10;24;192.0.2.1"""
     found = []
     for parts in _numbered(_ADDRESS, values):
         if "/" not in parts[0] and len(parts) > 1 and parts[1].isdigit():

@@ -117,7 +117,8 @@ class _Reader:
         if found is None:
             return None
         end = self._at + len(found.group().rstrip())
-        colon = re.compile(r"[ \t]*:" + (r"(?=[\s,\[\]{}]|\Z)" if flow and not quoted else "" if flow else r"(?=\s|\Z)")).match(self._text, end)
+        following = r"(?=\s|\Z)" if not flow else "" if quoted else r"(?=[\s,\[\]{}]|\Z)"
+        colon = re.compile(r"[ \t]*:" + following).match(self._text, end)
         return None if colon is None else (end, colon.end())
 
     # values

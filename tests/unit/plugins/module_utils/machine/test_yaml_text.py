@@ -53,10 +53,30 @@ def test_places_are_those_of_the_values():
 
 
 @pytest.mark.parametrize("text,line", [
-    ("a: &x b\n", 1), ("a: b\nc: *x\n", 2), ("a: !!int 5\n", 1), ("a: |\n  b\n", 1), ("a: >-\n  b\n", 1), ("a: b\n  c\n", 2), ("a: b: c\n", 1),
-    ("a:\n\tb: c\n", 2), ("a: b\n---\nc: d\n", 2), ("a: [b\n", 2), ("a: {b: c\n", 2), ("a: 'b\n", 1), ("a: [b]c\n", 1), ("a:\n    b: c\n  d: e\n", 3),
-    ("a: {b: c]\n", 1), ("? a\n", 1), ("a: \"\\q\"\n", 1), ("@x: y\n", 1), ("a\nb\n", 2), ("[" * 5000, 1), ("- " * 5000, 1), ("a: [[[\0", 1),
-    ("%YAML 1.2\n---\na: b\n", 1), ("a: b\n...\n", 2),
+    ("a: &x b\n", 1),
+    ("a: b\nc: *x\n", 2),
+    ("a: !!int 5\n", 1),
+    ("a: |\n  b\n", 1),
+    ("a: >-\n  b\n", 1),
+    ("a: b\n  c\n", 2),
+    ("a: b: c\n", 1),
+    ("a:\n\tb: c\n", 2),
+    ("a: b\n---\nc: d\n", 2),
+    ("a: [b\n", 2),
+    ("a: {b: c\n", 2),
+    ("a: 'b\n", 1),
+    ("a: [b]c\n", 1),
+    ("a:\n    b: c\n  d: e\n", 3),
+    ("a: {b: c]\n", 1),
+    ("? a\n", 1),
+    ("a: \"\\q\"\n", 1),
+    ("@x: y\n", 1),
+    ("a\nb\n", 2),
+    ("[" * 5000, 1),
+    ("- " * 5000, 1),
+    ("a: [[[\0", 1),
+    ("%YAML 1.2\n---\na: b\n", 1),
+    ("a: b\n...\n", 2),
 ], ids=range(24))
 def test_all_else_is_refused_with_its_line(text, line):
     with pytest.raises(MachineError, match=f"line {line} is "):
