@@ -16,17 +16,22 @@ YES = ("true", "on", "yes", "y")              # in any case: handle_bool in netp
 
 def read_netplan(tree, warn):
     """One `Nic` for each interface but wireless ones. A definition with `match` has the name that it sets, else the one it matches."""
-    definitions = read_definitions(tree, warn)
-    found = []
+    return list(read_identified(tree, warn).values())
+
+
+def read_identified(tree, warn):
+    """{identity: `Nic`}: the word that files use for an interface need not be its name."""
+    definitions = _read_definitions(tree, warn)
+    found = {}
     for identity, (kind, definition, source) in definitions.items():
         try:
-            found.append(_nic(definitions, identity, kind, definition, source, warn))
+            found[identity] = _nic(definitions, identity, kind, definition, source, warn)
         except (TypeError, AttributeError, ValueError):
             warn(f"{source}: the definition of {identity} is not understood.")
     return found
 
 
-def read_definitions(tree, warn):
+def _read_definitions(tree, warn):
     """{identity: (kind, definition of all files united, last file that has it)}; values are text."""
     files = {}
     for folder in FOLDERS:
@@ -39,8 +44,8 @@ def read_definitions(tree, warn):
     return found
 
 
-def interface_name(identity, definition):
-    """The name of the interface that a definition is of, or a pattern of names; "" when it is known by another property alone."""
+def _name(identity, definition):
+    """Of the interface that a definition is of, or a pattern of names; "" when it is known by another property alone."""
     match = definition.get("match") or {}
     return _scalar(definition.get("set-name") or match.get("name") or ("" if match else identity))
 
@@ -79,10 +84,10 @@ def _joined(old, new):
 
 
 def _nic(definitions, identity, kind, definition, source, warn):
-    draft = Draft(interface_name(identity, definition), source, warn)
+    draft = Draft(_name(identity, definition), source, warn)
     draft.kind = kind
     below = list(definition.get("interfaces") or ()) + ([definition["link"]] if definition.get("link") else [])
-    draft.lower = [interface_name(lower, definitions[lower][1]) if lower in definitions else _scalar(lower) for lower in below]
+    draft.lower = [_name(lower, definitions[lower][1]) if lower in definitions else _scalar(lower) for lower in below]
     draft.set_mac(_scalar((definition.get("match") or {}).get("macaddress") or ""))
     draft.add_method("manual")
     if is_yes(definition.get("dhcp4")) or is_yes(definition.get("dhcp6")):
