@@ -11,7 +11,7 @@ over several lines and several documents are refused: nothing may be understood 
 
 import re
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 from ...errors import MachineError
 
