@@ -20,8 +20,9 @@ MAX_DEPTH = 40               # of nesting; sound files have less than 10
 _QUOTED = re.compile(r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'""")
 _START = r"(?![-?:](?:\s|\Z))[^\s\[\]{},#&*!|>'\"%@`]"
 _PLAIN = re.compile(_START + r"(?:[^\n:#]|:(?=\S)|(?<=\S)#)*")
-_PLAIN_IN_FLOW = re.compile(_START + r"(?:[^\n:#,\[\]{}]|:(?=[^\s,\[\]{}])|(?<=\S)#)*")
+_PLAIN_IN_FLOW = re.compile(r"(?![?:]|-[,\[\]{}])" + _START + r"(?:[^\n:#,\[\]{}]|:(?=[^\s,\[\]{}])|(?<=\S)#)*")
 _REST = re.compile(r"[ \t]*(?:(?<=[ \t])#[^\n]*)?(?=\r?\n|\Z)")
+_STRANGE = re.compile("\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")      # some of them end lines for some readers
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", '"': '"', "\\": "\\", "/": "/", " ": " "}
 
 
@@ -68,7 +69,11 @@ class _Reader:
         self._at = 0
 
     def document(self):
-        start = re.match(r"\ufeff?(?:[ \t]*(?:#[^\n]*)?\r?\n)*---(?=\s|\Z)", self._text)
+        strange = _STRANGE.search(self._text)
+        if strange:
+            self._at = strange.start()
+            self._refuse("no text: it holds a control character")
+        start = re.match(r"\ufeff?(?:[ \t]*(?:#[^\n]*)?\r?\n)*---(?=[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z))", self._text)
         self._at = start.end() if start else int(self._text.startswith("\ufeff"))
         self._skip()
         node = self._block(0)

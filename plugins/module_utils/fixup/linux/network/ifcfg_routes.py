@@ -66,7 +66,7 @@ def _red_hat_route(line, new):
     via = _VIA.match(line)
     if via:
         return via.group("head") + new.gateway(via.group("value")) + via.group("tail")
-    (assignment,) = read_assignments(line)
+    assignment = read_assignments(line)[0]
     return with_value(assignment, new.gateway(assignment.value)) if re.match(r"GATEWAY[0-9]*\Z", assignment.key) else line
 
 
@@ -76,7 +76,7 @@ def _suse_route(line, new):
 
 
 def _is_gateway(line, nic):
-    (assignment,) = read_assignments(line)
+    assignment = read_assignments(line)[0]
     return assignment.key in ("GATEWAY", "IPV6_DEFAULTGW") and _reaches(nic, assignment.value)
 
 

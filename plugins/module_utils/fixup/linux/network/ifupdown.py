@@ -25,22 +25,23 @@ _ENDS_STANZA = re.compile(r"\s*(?:iface|auto|mapping|source|source-directory|ren
 
 
 def configures(path: str) -> bool:
-    return path.startswith("/etc/network/interfaces")      # files that it sources from elsewhere are not looked for
+    return path.startswith("/etc/network/")
 
 
 def plan(draft: Draft, wishes: Wishes) -> None:
-    for pattern in FILES:
-        for path in draft.glob(pattern):
-            text = draft.read_text(path)
-            if text is None:
-                continue
-            text = edited(text, wishes.carried, functools.partial(_without_mac, wishes))
-            draft.write_text(path, text, REASON_MAC)
-            if wishes.mode == "dhcp":
-                text = edited(text, wishes.carried, functools.partial(_dhcp, set()))
-            elif wishes.mode == "mapped":
-                text = edited(text, [nic.name for nic in wishes.nics], functools.partial(_mapped, wishes))
-            draft.write_text(path, text, REASONS.get(wishes.mode, ""))
+    paths = [path for pattern in FILES for path in draft.glob(pattern)]
+    paths.extend(nic.source for nic in wishes.nics if configures(nic.source))       # "source" lines may name others
+    for path in dict.fromkeys(paths):
+        text = draft.read_text(path)
+        if text is None:
+            continue
+        text = edited(text, wishes.carried, functools.partial(_without_mac, wishes))
+        draft.write_text(path, text, REASON_MAC)
+        if wishes.mode == "dhcp":
+            text = edited(text, wishes.carried, functools.partial(_dhcp, set()))
+        elif wishes.mode == "mapped":
+            text = edited(text, [nic.name for nic in wishes.nics], functools.partial(_mapped, wishes))
+        draft.write_text(path, text, REASONS.get(wishes.mode, ""))
     for command in _commands(draft, wishes):
         draft.find("warning", command)
 

@@ -168,7 +168,7 @@ def applied(machine, network, files):
 
 
 def said(*command, **options):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60, **options)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60, check=False, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -212,6 +212,16 @@ def test_ifupdown_reads_the_interfaces(blank, network):
 def test_an_isolated_bridge_keeps_its_address(blank):
     text = "iface lan0 inet dhcp\niface virbr1 inet static\n address 10.0.0.1/24\n bridge_ports none\n"
     assert after(blank, "/etc/network/interfaces", text, DHCP) == text
+
+
+def test_files_that_ifupdown_sources_from_elsewhere(blank):
+    blank.write("/etc/network/interfaces", "source /etc/network/more/*\n")
+    text = "iface lan0 inet static\n address 192.0.2.10/24\n"
+    assert after(blank, "/etc/network/more/lan", text, DHCP) == "iface lan0 inet dhcp\n# address 192.0.2.10/24\n"
+    blank.write("/etc/network/interfaces", "source /srv/network/*\n")
+    os.unlink(blank.path + "/etc/network/more/lan")
+    blank.write("/srv/network/lan", text)
+    assert any("/srv/network/lan" in told for told in texts(planned(blank, DHCP), "error"))
 
 
 def test_resolv_conf(blank):
