@@ -72,8 +72,11 @@ options:
       mode:
         description:
           - V(keep) keeps addresses as they are.
-          - V(dhcp) lets interfaces with a fixed address ask for one.
-          - V(mapped) gives them the addresses of O(network.addresses).
+          - V(dhcp) lets interfaces with a fixed address ask for one, also bonds, VLANs and bridges over a NIC. Fixed routes and name
+            servers of these go. A bridge without a NIC below keeps its address.
+          - V(mapped) gives interfaces the addresses of O(network.addresses), wherever the old ones are configured.
+          - MAC addresses that interfaces are bound to follow the NICs in all modes, and those that interfaces are given go,
+            because a cloud's network drops what comes from them.
         type: str
         choices: [keep, dhcp, mapped]
         default: keep

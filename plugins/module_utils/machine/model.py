@@ -70,6 +70,12 @@ class Address(NamedTuple):
     gateway: str = ""
 
 
+class Route(NamedTuple):
+    """A static route that is no default route; those are the gateways of addresses."""
+    destination: str     # "198.51.100.0/24"
+    gateway: str
+
+
 class Nic(NamedTuple):
     """One configured network interface, told from configuration files."""
     name: str                                    # as configured: eth0, lan0
@@ -78,6 +84,9 @@ class Nic(NamedTuple):
     addresses: Tuple[Address, ...] = ()
     nameservers: Tuple[str, ...] = ()
     source: str = ""                             # file that says so: /etc/network/interfaces
+    kind: str = ""                               # bond vlan bridge other: made by software; "": a network card, or not told
+    lower: Tuple[str, ...] = ()                  # interfaces that it is built on
+    routes: Tuple[Route, ...] = ()
 
 
 class OsRelease(NamedTuple):

@@ -7,7 +7,7 @@
 import ipaddress
 import re
 
-from ..model import Address, Nic
+from ..model import Address, Nic, Route
 
 METHODS = ("static", "dhcp", "manual")    # of several, the first of these names the interface's method
 
@@ -19,11 +19,14 @@ class Draft:
         self.name = name
         self.source = source
         self.mac = ""
+        self.kind = ""                        # as in `Nic`
+        self.lower = []                       # names of interfaces that it is built on
         self._warn = warn
         self._methods = set()
         self._addresses = []
         self._gateways = []
         self._nameservers = []
+        self._routes = []
 
     def add_method(self, method):
         """One of `METHODS`; any automatic configuration counts as "dhcp"."""
@@ -38,11 +41,32 @@ class Draft:
         except ValueError:
             self._warn(f'{self.source}: "{text}" of interface {self.name or "?"} is no address.')
 
+    def reaches(self, address):
+        """Whether `address` lies in a network of one of the addresses."""
+        try:
+            other = ipaddress.ip_address(_stripped(address))
+        except ValueError:
+            return False
+        return any(other in own.network for own in self._addresses)
+
     def add_gateway(self, address):
         try:
             self._gateways.append(ipaddress.ip_address(_stripped(address)))
         except ValueError:
             self._warn(f'{self.source}: "{address}" of interface {self.name or "?"} is no gateway address.')
+
+    def add_route(self, destination, gateway):
+        """`destination` is one that `is_default` or a network; a dotted mask may follow the slash."""
+        if is_default(destination):
+            self.add_gateway(gateway)
+            return
+        try:
+            route = Route(str(ipaddress.ip_network(destination, strict=False)), str(ipaddress.ip_address(_stripped(gateway))))
+        except ValueError:
+            self._warn(f'{self.source}: the route to "{destination}" via "{gateway}" of interface {self.name or "?"} is none.')
+            return
+        if route not in self._routes:
+            self._routes.append(route)
 
     def add_nameservers(self, addresses):
         self._nameservers.extend(address for address in addresses if address not in self._nameservers)
@@ -59,7 +83,19 @@ class Draft:
                 gateways.remove(gateway)
             addresses.append(Address(str(address), str(gateway) if gateway is not None else ""))
         method = next((method for method in METHODS if method in self._methods), "")
-        return Nic(self.name, self.mac, method, tuple(addresses), tuple(self._nameservers), self.source)
+        return Nic(self.name, self.mac, method, tuple(addresses), tuple(self._nameservers), self.source, self.kind,
+                   tuple(dict.fromkeys(self.lower)), tuple(self._routes))
+
+
+def put_below(drafts, uppers):
+    """Tells interfaces what they are built on, where the configuration says it the other way round.
+
+    `drafts` are of one tool; `uppers` is [(name of the lower interface, name of the one built on it), …].
+    """
+    for lower, upper in uppers:
+        for draft in drafts:
+            if draft.name == upper:
+                draft.lower.append(lower)
 
 
 def mac_address(text):
@@ -71,7 +107,7 @@ def mac_address(text):
 
 
 def is_default(destination):
-    return destination in ("", "default", "0.0.0.0/0", "::/0", "0.0.0.0")
+    return destination in ("", "default", "0.0.0.0/0", "0.0.0.0/0.0.0.0", "::/0", "0.0.0.0", "::")
 
 
 def parse_ini(text):

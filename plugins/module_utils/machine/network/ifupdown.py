@@ -7,10 +7,13 @@
 import re
 
 from ...errors import MachineError
-from .draft import Draft
+from .draft import Draft, put_below
 
 MAIN_FILE = "/etc/network/interfaces"
 MAX_FILES = 1000    # that "source" lines may bring in
+
+LISTS = {"bridge_ports": "bridge", "bond_slaves": "bond"}       # options that name what an interface is built on
+NO_PORTS = ("none", "all", "regex", "noregex")                 # words there that are no interface: bridge-utils-interfaces(5)
 
 METHODS = {"static": "static", "dhcp": "dhcp", "auto": "dhcp", "bootp": "dhcp", "v4tunnel": "static", "6to4": "static"}
 
@@ -34,7 +37,18 @@ def read_ifupdown(tree, warn):
             warn(f"A file of network interfaces is not read: {error}")
             continue
         waiting.extend(_read_file(tree, path, text, drafts, warn))
+    put_below(drafts.values(), [upper for draft in drafts.values() for upper in draft.uppers])
     return [draft.nic() for draft in drafts.values()]
+
+
+class _Interface(Draft):
+    """Its ports may say what they belong to, instead of it naming them."""
+
+    def __init__(self, name, source, warn):
+        super().__init__(name, source, warn)
+        self.uppers = []
+        if "." in name:                  # vlan-interfaces(5): eth0.5
+            self.kind, self.lower = "vlan", [name.rsplit(".", 1)[0]]
 
 
 def _read_file(tree, path, text, drafts, warn):
@@ -79,7 +93,7 @@ def _begin(drafts, path, arguments, warn):
     if name == "lo" or name.startswith("lo:") or method == "loopback":
         return None
     name = name.split(":", 1)[0]
-    draft = drafts.setdefault(name, Draft(name, path, warn))
+    draft = drafts.setdefault(name, _Interface(name, path, warn))
     draft.add_method(METHODS.get(method, "manual"))
     return _Stanza(draft)
 
@@ -107,6 +121,21 @@ class _Stanza:
             self._draft.add_gateway(words[0])
         elif name in ("dns-nameservers", "dns-nameserver"):
             self._draft.add_nameservers(words)
+        else:
+            self._built_on(name.replace("-", "_"), words)
+
+    def _built_on(self, name, words):
+        """Bonds and bridges have options with "-" and with "_": ifenslave, bridge-utils, ifupdown2."""
+        draft = self._draft
+        if name in LISTS:
+            draft.kind = LISTS[name]
+            draft.lower.extend(word for word in words if word not in NO_PORTS)
+        elif name == "vlan_raw_device":
+            draft.kind, draft.lower = "vlan", [words[0]]
+        elif name == "bond_mode":
+            draft.kind = "bond"
+        elif name == "bond_master":
+            draft.uppers.append((draft.name, words[0]))
 
     def finish(self):
         self._flush()

@@ -13,65 +13,62 @@ import functools
 import ipaddress
 import re
 
-from ....machine.network.draft import mac_address
 from ...draft import Draft
-from .wishes import Wishes
+from .wishes import REASON_MAC, REASONS, Wishes
 
 FILES = ("/etc/network/interfaces", "/etc/network/interfaces.d/*")
-REASON_MAC = "the target's network drops what comes from the MAC address that is set here"
-REASONS = {"dhcp": "the target's network gives the address", "mapped": "the address on the target's network"}
-TOOL = "ifupdown"
 
 # Options that describe a static address.
 STATIC = ("address", "netmask", "broadcast", "network", "gateway", "pointopoint", "dns-nameservers", "dns-nameserver", "metric")
+COMMANDS = ("up", "pre-up", "post-up", "down", "pre-down", "post-down")
 _ENDS_STANZA = re.compile(r"\s*(?:iface|auto|mapping|source|source-directory|rename|template|allow-\S+|no-\S+)\s")
 
 
 def configures(path: str) -> bool:
-    return path.startswith("/etc/network/interfaces")
+    return path.startswith("/etc/network/")
 
 
 def plan(draft: Draft, wishes: Wishes) -> None:
-    for pattern in FILES:
-        for path in draft.glob(pattern):
-            text = draft.read_text(path)
-            if text is None:
-                continue
-            text = edited(text, wishes, _without_mac)
-            draft.write_text(path, text, REASON_MAC)
-            if wishes.mode == "dhcp":
-                draft.write_text(path, edited(text, wishes, functools.partial(_dhcp, set())), REASONS["dhcp"])
-            elif wishes.mode == "mapped":
-                draft.write_text(path, edited(text, wishes, _mapped), REASONS["mapped"])
+    paths = [path for pattern in FILES for path in draft.glob(pattern)]
+    paths.extend(nic.source for nic in wishes.nics if configures(nic.source))       # "source" lines may name others
+    for path in dict.fromkeys(paths):
+        text = draft.read_text(path)
+        if text is None:
+            continue
+        text = edited(text, wishes.carried, functools.partial(_without_mac, wishes))
+        draft.write_text(path, text, REASON_MAC)
+        if wishes.mode == "dhcp":
+            text = edited(text, wishes.carried, functools.partial(_dhcp, set()))
+        elif wishes.mode == "mapped":
+            text = edited(text, [nic.name for nic in wishes.nics], functools.partial(_mapped, wishes))
+        draft.write_text(path, text, REASONS.get(wishes.mode, ""))
+    for command in _commands(draft, wishes):
+        draft.find("warning", command)
 
 
-def edited(text: str, wishes: Wishes, edit) -> str:
-    """`text` with the lines of each stanza of a wished interface passed through `edit`."""
+def edited(text: str, names, edit) -> str:
+    """`text` with the lines of each stanza of the named interfaces passed through `edit`."""
     lines = text.split("\n")
     result, at = [], 0
     while at < len(lines):
         words = lines[at].split()
-        if words[:1] != ["iface"] or len(words) < 4 or wishes.named(words[1]) is None:
+        if words[:1] != ["iface"] or len(words) < 4 or words[1].split(":", 1)[0] not in names:
             result.append(lines[at])
             at += 1
             continue
         end = at + 1
         while end < len(lines) and not _ENDS_STANZA.match(lines[end] + " "):
             end += 1
-        result.extend(edit(lines[at:end], wishes))
+        result.extend(edit(lines[at:end]))
         at = end
     return "\n".join(result)
 
 
-def _without_mac(stanza, wishes):
-    wish = wishes.named(stanza[0].split()[1])
-    return [
-        _commented(line) if _option(line) == "hwaddress" and mac_address(line.split()[-1]) not in ("", wish.mac) else line
-        for line in stanza
-    ]
+def _without_mac(wishes, stanza):
+    return [_commented(line) if _option(line) == "hwaddress" and wishes.is_foreign_mac(line.split()[-1]) else line for line in stanza]
 
 
-def _dhcp(seen, stanza, _wishes):
+def _dhcp(seen, stanza):
     _iface, name, family, method = stanza[0].split()[:4]
     if method != "static":
         seen.add((name, family))
@@ -84,7 +81,7 @@ def _dhcp(seen, stanza, _wishes):
     return [head] + [_commented(line) if _option(line) in STATIC else line for line in stanza[1:]]
 
 
-def _mapped(stanza, wishes):
+def _mapped(wishes, stanza):
     address = next((line.split()[1] for line in stanza[1:] if _option(line) == "address" and len(line.split()) > 1), "")
     mapping = wishes.mapped(address) if address else None
     if mapping is None:
@@ -111,6 +108,25 @@ def _mapped(stanza, wishes):
         else:
             result.append(line)
     return result
+
+
+def _commands(draft, wishes):
+    """Commands of readdressed interfaces that hold an address of an old network: such a route fails, and ifup with it."""
+    for nic in wishes.nics:
+        if not configures(nic.source) or not (wishes.asks_dhcp(nic) or wishes.readdressed(nic)):
+            continue
+        old = [ipaddress.ip_interface(address.address).network for address in nic.addresses]
+        for line in (draft.read_text(nic.source) or "").split("\n"):
+            if _option(line) in COMMANDS and any(_lies_in(word, old) for word in re.split(r"[\s/]+", line)):
+                yield f"{nic.source} runs a command with an address of the old network; change it there: {line.strip()}"
+
+
+def _lies_in(word, networks):
+    try:
+        address = ipaddress.ip_address(word)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
 
 
 def _option(line):

@@ -5,12 +5,14 @@
 """MAC addresses of the old NIC in the interfaces' own configuration: the new one in its place, or the interface's name where that is
 not known.
 
-A configuration that matches by MAC address applies to nothing on the target.
+A configuration that matches by MAC address applies to nothing on the target. Netplan's files are changed by their renderer: their lines
+mean something only where they stand.
 """
 
 import re
 
 from ...draft import Draft
+from . import netplan
 from .wishes import Wishes
 
 REASON = "it is bound to the MAC address of the old NIC"
@@ -28,7 +30,7 @@ def plan(draft: Draft, wishes: Wishes) -> None:
             continue
         old = re.compile("[:-]".join(wish.old_mac.split(":")), re.IGNORECASE)
         for path in dict.fromkeys(wish.sources):
-            text = draft.read_text(path)
+            text = None if netplan.configures(path) else draft.read_text(path)
             if text is None or not old.search(text):
                 continue
             lines = [

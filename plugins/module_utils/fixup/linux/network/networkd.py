@@ -2,87 +2,91 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""systemd-networkd's .network files in the modes dhcp and mapped: systemd.network(5)."""
-
-import ipaddress
-import re
+"""systemd-networkd's .network files with their drop-ins in the modes dhcp and mapped, and MAC addresses that .network and .netdev files
+give to interfaces: systemd.network(5), systemd.netdev(5)."""
 
 from ...draft import Draft
-from .ifupdown import REASONS
-from .wishes import Wishes
+from .ini import read_lines
+from .wishes import REASON_MAC, REASONS, NewAddresses, Wishes
 
-FILES = "/etc/systemd/network/*.network"
-TOOL = "systemd-networkd"
-
-_SECTION = re.compile(r"\s*\[(\w+)\]\s*\Z")
-_SETTING = re.compile(r"(?P<head>\s*(?P<key>\w+)\s*=\s*)(?P<value>.*?)(?P<tail>\s*)\Z")
+FOLDER = "/etc/systemd/network/"
+STATIC = ("Address", "Gateway", "DNS")
 
 
 def configures(path: str) -> bool:
-    return path.startswith("/etc/systemd/network/")
+    return path.startswith(FOLDER)
 
 
 def plan(draft: Draft, wishes: Wishes) -> None:
-    if wishes.mode == "keep":
-        return
-    of_wishes = {source for wish in wishes.interfaces for source in wish.sources}
-    for path in draft.glob(FILES):
+    for path in draft.glob(f"{FOLDER}*.netdev"):
         text = draft.read_text(path)
-        if text is not None and path in of_wishes:
-            draft.write_text(path, edited(text, wishes), REASONS[wishes.mode])
-
-
-def edited(text: str, wishes: Wishes) -> str:
-    lines = text.split("\n")
-    mapping = next(filter(None, (wishes.mapped(value) for _section, key, value in _settings(lines) if key == "Address")), None)
-    if wishes.mode == "mapped" and mapping is None:
-        return text
-    result, section, has_dhcp = [], "", any(key == "DHCP" and section == "Network" for section, key, _value in _settings(lines))
-    for line in lines:
-        head = _SECTION.match(line)
-        if head:
-            section = head.group(1)
-            result.append(line)
-            if section == "Network" and wishes.mode == "dhcp" and not has_dhcp:
-                result.append("DHCP=yes")
-                has_dhcp = True
+        names = [line.value for line in read_lines(text or "") if (line.section, line.key) == ("NetDev", "Name")]
+        if names and names[0] in wishes.carried:
+            draft.write_text(path, _without_mac(text, wishes), REASON_MAC)
+    for path in draft.glob(f"{FOLDER}*.network"):
+        nic = wishes.of_file(path)
+        if nic is None or not (wishes.carries(nic) or wishes.readdressed(nic)):
             continue
-        setting = _SETTING.match(line)
-        if setting is None or line.lstrip().startswith(("#", ";")):
-            result.append(line)
+        for place in (path,) + draft.glob(f"{path}.d/*.conf"):
+            text = draft.read_text(place)
+            if text is None:
+                continue
+            if wishes.carries(nic):
+                text = _without_mac(text, wishes)
+                draft.write_text(place, text, REASON_MAC)
+            if wishes.asks_dhcp(nic):
+                draft.write_text(place, _dhcp(text, place == path), REASONS["dhcp"])
+            elif wishes.readdressed(nic) is not None:
+                draft.write_text(place, _mapped(text, wishes.readdressed(nic), place == path), REASONS["mapped"])
+
+
+def _without_mac(text, wishes):
+    """Without the address that an interface is given; the one in [Match] tells which interface it is."""
+    sets = (("Link", "MACAddress"), ("NetDev", "MACAddress"))
+    return "\n".join(
+        line.commented() if (line.section, line.key) in sets and wishes.is_foreign_mac(line.value) else line.text for line in read_lines(text)
+    )
+
+
+def _dhcp(text: str, main: bool) -> str:
+    """`main`: the file itself and not one of its drop-ins."""
+    lines = read_lines(text)
+    missing = main and not any((line.section, line.key) == ("Network", "DHCP") for line in lines)
+    result = []
+    for line in lines:
+        if (line.section, line.key) == ("Network", "DHCP"):
+            result.append(line.with_value("yes") if line.value.lower() in ("no", "false", "off", "0") else line.text)
+        elif line.section in ("Address", "Route") and (line.heading or line.key) or line.section == "Network" and line.key in STATIC:
+            result.append(line.commented())
         else:
-            result.append(_dhcp(line, section, setting) if wishes.mode == "dhcp" else _mapped(section, setting, wishes, mapping))
+            result.append(line.text)
+        if line.heading and line.section == "Network" and missing:
+            result.append("DHCP=yes")
+            missing = False
+    if missing:
+        result.append("[Network]\nDHCP=yes\n")
     return "\n".join(result)
 
 
-def _settings(lines):
-    section = ""
+def _mapped(text: str, new: NewAddresses, main: bool) -> str:
+    lines = read_lines(text)
+    servers = new.nameservers()
+    result, told = [], False
     for line in lines:
-        head, setting = _SECTION.match(line), _SETTING.match(line)
-        if head:
-            section = head.group(1)
-        elif setting and not line.lstrip().startswith(("#", ";")):
-            yield section, setting.group("key"), setting.group("value")
-
-
-def _dhcp(line, section, setting):
-    key = setting.group("key")
-    if section == "Network" and key == "DHCP":
-        return (
-            setting.group("head") + "yes" + setting.group("tail") if setting.group("value").lower() in ("no", "false", "off", "0") else line
-        )
-    if section == "Network" and key in ("Address", "Gateway", "DNS") or section in ("Address", "Route"):
-        return "#" + line
-    return line
-
-
-def _mapped(section, setting, wishes, mapping):
-    key, value = setting.group("key"), setting.group("value")
-    own = wishes.mapped(value) if key == "Address" else None
-    if own is not None and section in ("Network", "Address"):
-        value = str(ipaddress.ip_interface(own.new))
-    elif key == "Gateway" and section in ("Network", "Route") and mapping.gateway:
-        value = mapping.gateway
-    elif key == "DNS" and section == "Network" and mapping.nameservers:
-        value = " ".join(mapping.nameservers)
-    return setting.group("head") + value + setting.group("tail")
+        if line.key == "Address" and line.section in ("Network", "Address") and new.address(line.value) is not None:
+            result.append(line.with_value(str(new.address(line.value))))
+        elif line.key == "Gateway" and line.section in ("Network", "Route"):
+            result.append(line.with_value(new.gateway(line.value)))
+        elif servers and (line.section, line.key) == ("Network", "DNS"):
+            # All stand in the first line of the file itself; drop-ins only add to that.
+            result.append(line.with_value(" ".join(servers)) if main and not told else line.commented())
+            told = told or main
+        else:
+            result.append(line.text)
+    if servers and main and not told:
+        at = next((index for index, line in enumerate(lines) if line.heading and line.section == "Network"), None)
+        if at is None:
+            result.append("[Network]\nDNS=" + " ".join(servers) + "\n")
+        else:
+            result.insert(at + 1, "DNS=" + " ".join(servers))
+    return "\n".join(result)

@@ -167,10 +167,10 @@ def test_mapped_for_networkd(machine):
     )
 
 
-def test_a_tool_without_renderer_is_reported(machine):
+def test_a_file_that_is_not_changed_is_reported(machine):
     machine.write("/etc/network/interfaces", "")
     machine.write(
-        "/etc/NetworkManager/system-connections/a.nmconnection",
+        "/usr/lib/NetworkManager/system-connections/a.nmconnection",
         "[connection]\nid=a\ntype=ethernet\ninterface-name=lan0\n[ipv4]\nmethod=manual\naddress1=192.0.2.10/24\n",
     )
     draft = planned(machine, NetworkOptions("dhcp"))

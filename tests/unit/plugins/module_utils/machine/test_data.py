@@ -36,7 +36,7 @@ def test_there_and_back():
 
 def test_every_class_of_the_model_is_supported():
     smallest = {"name": "n", "size": 1, "kind": "k", "number": 1, "start": 0, "type": "t", "spec": "s", "path": "p", "version": "v",
-                "address": "a"}
+                "address": "a", "destination": "d", "gateway": "g"}
     classes = [value for value in vars(model).values() if isinstance(value, type) and issubclass(value, tuple) and value is not tuple]
     assert len(classes) >= 9
     for cls in classes:
