@@ -21,16 +21,16 @@ from . import journal, writer
 from .change import Finding, Plan
 from .draft import Draft
 from .linux import (
-    disk_names, firmware, hibernation, initramfs, left_names, lvm, md_arrays, missing_disks, serial_console, stale_files, uefi_fallback,
-    unified_kernels,
+    agents, cloud_init, cpu_level, disk_names, distribution, firmware, hibernation, initramfs, left_names, lvm, md_arrays, missing_disks,
+    serial_console, stale_files, uefi_fallback, unified_kernels,
 )
 from .linux.network import fixup as network
 from .situation import Options, Situation, inspect
 
 # In this order: the initramfs takes in files that the others write, and the UEFI fallback copies menus that they have changed.
 FIXUPS = (
-    firmware, disk_names, missing_disks, lvm, md_arrays, hibernation, stale_files, left_names, network, serial_console, uefi_fallback,
-    unified_kernels, initramfs,
+    distribution, cpu_level, firmware, disk_names, missing_disks, lvm, md_arrays, hibernation, stale_files, left_names, network,
+    cloud_init, agents, serial_console, uefi_fallback, unified_kernels, initramfs,
 )
 
 

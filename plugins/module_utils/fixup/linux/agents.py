@@ -63,7 +63,10 @@ AGENTS = (
             "hv-fcopy-daemon.service", "hyperv-daemons.hv-kvp-daemon.service", "hyperv-daemons.hv-vss-daemon.service",
             "hyperv-daemons.hv-fcopy-daemon.service", "hv_kvp_daemon.service", "hv_vss_daemon.service", "hv_fcopy_daemon.service",
         ),
-        ("hypervkvpd", "hypervvssd", "hypervfcopyd", "hv-kvp-daemon", "hv-vss-daemon", "hv-fcopy-daemon", "hv_kvp_daemon", "hv_vss_daemon"),
+        (
+            "hypervkvpd", "hypervvssd", "hypervfcopyd", "hv-kvp-daemon", "hv-vss-daemon", "hv-fcopy-daemon", "hv_kvp_daemon",
+            "hv_vss_daemon",
+        ),
     ),
     Agent("qemu-guest-agent", ("qemu-guest-agent.service", "qemu-ga.service"), ("qemu-guest-agent", "qemu-ga")),
     Agent(
@@ -80,8 +83,8 @@ AGENTS = (
             "google-osconfig-agent.service",
         ),
         (
-            "google-instance-setup", "google-accounts-daemon", "google-clock-skew-daemon", "google-network-daemon", "google-startup-scripts",
-            "google-shutdown-scripts", "google-osconfig-agent",
+            "google-instance-setup", "google-accounts-daemon", "google-clock-skew-daemon", "google-network-daemon",
+            "google-startup-scripts", "google-shutdown-scripts", "google-osconfig-agent",
         ),
     ),
     Agent(
@@ -98,11 +101,12 @@ def plan(situation: Situation, draft: Draft) -> None:
         elif not _installed(draft, agent) and agent.name == wanted[0]:
             draft.find(
                 "info",
-                f"The image has no {agent.name}, with which {situation.profile.name} talks to its guests. It boots without; install it later.",
+                f"The image has no {agent.name}, with which {situation.profile.name} talks to its guests. "
+                "The machine boots without it; install it there.",
             )
         for unit in agent.units if agent.name in wanted else ():
             if draft.read_link(f"{UNITS}/{unit}") == MASK:
-                draft.find("warning", f"{unit} belongs to the target and is masked. On the machine: systemctl unmask {unit}, then enable it.")
+                draft.find("warning", f"{unit} belongs to the target and is masked. If it should run there: systemctl unmask {unit}.")
 
 
 def verify(situation: Situation) -> List[str]:
@@ -123,8 +127,7 @@ def _installed(draft, agent):
 def _units(draft, agent):
     """The names of the agent's units that there are; a mask alone is none."""
     return [
-        unit for unit in agent.units
-        if any(_is_unit(draft, f"{folder}/{unit}") for folder in UNIT_FOLDERS)
+        unit for unit in agent.units if any(_is_unit(draft, f"{folder}/{unit}") for folder in UNIT_FOLDERS)
     ]
 
 

@@ -10,8 +10,8 @@ that is not there. A drop-in turns that off and names the data sources that the 
 its old instance serves the way back.
 
 Keys: cloud-init documentation, module reference (cc_ssh, cc_set_hostname, cc_users_groups, cc_set_passwords, cc_apt_configure,
-cc_locale, cc_update_etc_hosts, cc_package_update_upgrade_install) and "Network configuration". Files in cloud.cfg.d are read in the order of
-their names and the last one wins, hence the name of ours. tools/ds-identify reads datasource_list only from one line; its own
+cc_locale, cc_update_etc_hosts, cc_package_update_upgrade_install) and "Network configuration". Files in cloud.cfg.d are read in the
+order of their names and the last one wins, hence the name of ours. tools/ds-identify reads datasource_list only from one line; its own
 /etc/cloud/ds-identify.cfg may pin a data source, which goes unless the target has it.
 """
 

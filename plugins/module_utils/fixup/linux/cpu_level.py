@@ -6,9 +6,8 @@
 does not support x86-64-v2", and the kernel panics. No change of the image mends that, so it is said before the machine is needed.
 
 Levels: System V ABI, AMD64 supplement, "Micro-Architecture Levels". What distributions need: Red Hat Enterprise Linux 9 and 10 release
-notes (considerations in adopting), SUSE Linux Enterprise Server 16.0 release notes, openSUSE Leap 16.0 release notes, Amazon Linux 2023 user
-guide. AlmaLinux 10 has a second build for v2; which one an image holds stands in /etc/rpm/platform, if anywhere, so v2 is what it needs at
-least.
+notes; SLES 16 and Leap 16 as announced. AlmaLinux 10 has a second build for v2, and an image does not surely say which one it holds, so v2
+is what it needs at least.
 """
 
 import re
@@ -49,12 +48,15 @@ def plan(situation: Situation, draft: Draft) -> None:
         return
     name = release.name or release.id
     if profile.cpu_level:
-        draft.find("error", f"{name} needs a CPU of level x86-64-v{needed}; {profile.name} promises only v{profile.cpu_level}.")
+        draft.find(
+            "error",
+            f"{name} needs a CPU of level x86-64-v{needed}, and {profile.name} promises v{profile.cpu_level}. Choose a type that has it.",
+        )
     elif profile.name != "kvm":
         draft.find(
             "warning",
-            f"{name} needs a CPU of level x86-64-v{needed}, which not every machine of {profile.name} has. Choose a type or host that has it"
-            f" (a CPU model such as {MODELS[needed]} or newer, not qemu64 or kvm64).",
+            f"{name} needs a CPU of level x86-64-v{needed}, which not every machine of {profile.name} has. Choose a type or host that "
+            f"has it (a CPU model such as {MODELS[needed]} or newer, not qemu64 or kvm64).",
         )
     elif worker_level() < needed:
         draft.find(
@@ -79,8 +81,6 @@ def needed_level(release) -> int:
     # SLES 11 to 15 were followed by 16; openSUSE Leap 42 came before 15.
     if release.id in ("sles", "sles_sap", "sle_hpc", "opensuse-leap"):
         return 2 if 16 <= major < 42 else 1
-    if release.id == "amzn":
-        return 2 if major == 2023 else 1
     return 1
 
 

@@ -23,12 +23,12 @@ def plan(situation: Situation, draft: Draft) -> None:
     try:
         release = read_os_release(situation.tree)
     except MachineError:
-        draft.find("warning", "The image does not say which distribution it holds. The general fix-ups are made; test this recovery in a drill.")
+        draft.find("warning", "The image does not say which distribution it holds. The general fix-ups are made; test it in a drill.")
         return
     if not any(name == family or name.startswith(family + "-") for name in (release.id,) + release.like for family in FAMILIES):
         draft.find(
             "warning",
-            f"The distribution {release.name or release.id} is of no known family. The general fix-ups are made; test this recovery in a drill.",
+            f"The distribution {release.name or release.id} is of no known family. The general fix-ups are made; test it in a drill.",
         )
 
 
