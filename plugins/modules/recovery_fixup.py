@@ -42,7 +42,7 @@ options:
   target:
     description: Name of the target profile. Required unless O(state=undone).
     type: str
-    choices: [aws-nitro, aws-xen, azure, gcp, hyperv, kvm, ncloud-kvm, ncloud-xen, openstack, vmware]
+    choices: [aws-nitro, aws-xen, azure, gcp, hyperv-gen1, hyperv-gen2, kvm, ncloud-kvm, ncloud-xen, openstack, vmware]
   disks:
     description:
       - The disks as they were captured, each with its name, partitions and contents, as the machine model and the module

@@ -4,8 +4,8 @@
 
 """What fix-ups want to change in a recovery image: values, nothing is done here.
 
-A path is canonical in the root of the image: "/etc/fstab", free of links. Several changes may follow each other on one path; each
-starts from what the one before it leaves.
+A path is canonical in the root of the image: "/etc/fstab", free of links; the last name of a `ChangeLink` is the link itself. Several
+changes may follow each other on one path; each starts from what the one before it leaves.
 """
 
 import difflib
@@ -31,6 +31,15 @@ class RemoveFile(NamedTuple):
     before: bytes
 
 
+class ChangeLink(NamedTuple):
+    """A symbolic link comes to be, gets another target or goes. Targets are text as written in the link; nothing follows them."""
+    fixup: str
+    reason: str
+    path: str
+    before: Optional[str]            # None: there was nothing
+    after: Optional[str]             # None: it goes
+
+
 class AppendArchive(NamedTuple):
     """Bytes come to stand behind the present end of an initramfs; what is in front stays as it is."""
     fixup: str
@@ -41,7 +50,7 @@ class AppendArchive(NamedTuple):
     listing: Tuple[str, ...]         # paths in the appended archive
 
 
-Change = Union[WriteFile, RemoveFile, AppendArchive]
+Change = Union[WriteFile, RemoveFile, ChangeLink, AppendArchive]
 
 
 class Finding(NamedTuple):
@@ -59,7 +68,7 @@ class Plan(NamedTuple):
 
 def action(change: Change) -> str:
     """created, changed, removed or extended."""
-    if isinstance(change, RemoveFile):
+    if isinstance(change, RemoveFile) or isinstance(change, ChangeLink) and change.after is None:
         return "removed"
     if isinstance(change, AppendArchive):
         return "extended"
@@ -71,6 +80,8 @@ def summary(change: Change) -> Dict[str, Any]:
     data = {"fixup": change.fixup, "path": change.path, "reason": change.reason, "action": action(change)}
     if isinstance(change, AppendArchive):
         data.update(size_before=change.offset, bytes_added=len(change.data), sha256_added=_digest(change.data), entries=len(change.listing))
+    elif isinstance(change, ChangeLink):
+        data.update(link=change.after)
     elif isinstance(change, WriteFile):
         data.update(size=len(change.after), sha256=_digest(change.after))
     return data
@@ -101,11 +112,16 @@ def diff(changes: Sequence[Change]) -> Tuple[Dict[str, str], ...]:
         if isinstance(change, AppendArchive):
             appended.setdefault(change.path, []).append(change)
             continue
-        first.setdefault(change.path, change.before)
-        last[change.path] = None if isinstance(change, RemoveFile) else change.after
+        first.setdefault(change.path, _content(change, "before"))
+        last[change.path] = None if isinstance(change, RemoveFile) else _content(change, "after")
     parts = [_file_diff(path, first[path], last[path]) for path in first if first[path] != last[path]]
     parts.extend(_archive_diff(path, archives) for path, archives in appended.items())
     return tuple({"prepared": _escaped(part)} for part in parts)
+
+
+def _content(change, side):
+    value = getattr(change, side)
+    return f"symbolic link to {value}\n".encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
 def _file_diff(path, before, after):

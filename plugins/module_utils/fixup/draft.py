@@ -10,7 +10,7 @@ Fix-ups read and write through a draft, one after the other, so that two of them
 from typing import List, Optional, Tuple
 
 from ..errors import MachineError
-from .change import AppendArchive, Change, Finding, RemoveFile, WriteFile
+from .change import AppendArchive, Change, ChangeLink, Finding, RemoveFile, WriteFile
 
 
 class Draft:
@@ -20,6 +20,7 @@ class Draft:
         self.changes = []                    # type: List[Change]
         self.findings = []                   # type: List[Finding]
         self._pending = {}                   # canonical path -> content, None: removed
+        self._links = {}                     # canonical path -> target, None: removed
 
     def find(self, severity: str, text: str) -> None:
         """Adds a finding."""
@@ -68,6 +69,35 @@ class Draft:
             self._pending[place] = None
             self.changes.append(RemoveFile(self.fixup, reason, place, before))
 
+    def read_link(self, path: str) -> Optional[str]:
+        """The target of a symbolic link, as written in it; None when there is no link."""
+        place = self._place_of_link(path)
+        if place in self._links:
+            return self._links[place]
+        return self.tree.readlink(place) if place is not None and self.tree.islink(place) else None
+
+    def write_link(self, path: str, target: str, reason: str) -> bool:
+        """Plans a symbolic link, new or instead of another link. Something else that is there stays: False then."""
+        place = self._place_of_link(path)
+        before = self.read_link(path)
+        if place is None or before is None and (self._has(place) or self._pending.get(place) is not None):
+            return False
+        if before != target:
+            self._links[place] = target
+            self.changes.append(ChangeLink(self.fixup, reason, place, before, target))
+        return True
+
+    def remove_link(self, path: str, reason: str) -> None:
+        place = self._place_of_link(path)
+        before = self.read_link(path)
+        if place is not None and before is not None:
+            self._links[place] = None
+            self.changes.append(ChangeLink(self.fixup, reason, place, before, None))
+
+    def links(self, pattern: str) -> Tuple[str, ...]:
+        """Paths of symbolic links in the image that match, wherever they lead, without those planned to be removed."""
+        return tuple(path for path in self.tree.glob(pattern) if self.read_link(path) is not None)
+
     def append(self, path: str, offset: int, data: bytes, listing: Tuple[str, ...], reason: str) -> None:
         self.changes.append(AppendArchive(self.fixup, reason, self.tree.resolve(path), offset, data, listing))
 
@@ -92,3 +122,16 @@ class Draft:
         except MachineError as error:
             self.find("warning", f"{path} is left as it is: {error}")
             return None
+
+    def _place_of_link(self, path):
+        """Canonical up to the last name, which is not followed."""
+        folder, _slash, name = path.rpartition("/")
+        place = self._place(folder or "/")
+        return None if place is None else place.rstrip("/") + "/" + name
+
+    def _has(self, place):
+        try:
+            self.tree.stat(place, follow=False)
+            return self._links.get(place, "") is not None
+        except MachineError:
+            return False

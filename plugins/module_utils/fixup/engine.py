@@ -21,16 +21,16 @@ from . import journal, writer
 from .change import Finding, Plan
 from .draft import Draft
 from .linux import (
-    disk_names, firmware, hibernation, initramfs, left_names, lvm, md_arrays, missing_disks, serial_console, stale_files, uefi_fallback,
-    unified_kernels,
+    agents, cloud_init, cpu_level, disk_names, distribution, firmware, hibernation, initramfs, left_names, lvm, md_arrays, missing_disks,
+    serial_console, stale_files, uefi_fallback, unified_kernels,
 )
 from .linux.network import fixup as network
 from .situation import Options, Situation, inspect
 
 # In this order: the initramfs takes in files that the others write, and the UEFI fallback copies menus that they have changed.
 FIXUPS = (
-    firmware, disk_names, missing_disks, lvm, md_arrays, hibernation, stale_files, left_names, network, serial_console, uefi_fallback,
-    unified_kernels, initramfs,
+    distribution, cpu_level, firmware, disk_names, missing_disks, lvm, md_arrays, hibernation, stale_files, left_names, network,
+    cloud_init, agents, serial_console, uefi_fallback, unified_kernels, initramfs,
 )
 
 
@@ -134,7 +134,7 @@ def _make(tree, edit):
     if edit.kind == "append":
         writer.append_file(tree, edit.path, edit.offset, edit.after)
         return
-    if edit.kind == "remove":
+    if edit.kind == "remove" or edit.kind == "link" and edit.after is None:
         writer.remove_file(tree, edit.path)
         return
     parent = os.path.dirname(edit.path)
@@ -144,14 +144,17 @@ def _make(tree, edit):
         parent = os.path.dirname(parent)
     for folder in reversed(missing):
         writer.make_folder(tree, folder)
-    writer.write_file(tree, edit.path, edit.after, edit.mode)
+    if edit.kind == "link":
+        writer.write_link(tree, edit.path, edit.after.decode("utf-8", "surrogateescape"))
+    else:
+        writer.write_file(tree, edit.path, edit.after, edit.mode)
 
 
 def check_room(tree, wanted) -> None:
     """Raises FixupError when a file system of the image has no room for the edits and the kept originals."""
     needs = {}       # type: Dict[int, List]     # device -> [bytes, files, a path on it]
     for edit in wanted:
-        _need(tree, needs, edit.path, len(edit.after), 0 if edit.kind == "append" else 1)
+        _need(tree, needs, edit.path, len(edit.after or b""), 0 if edit.kind == "append" else 1)
         if edit.before is not None:
             _need(tree, needs, journal.FOLDER, len(edit.before), 1)
     # The journal itself, twice while it is replaced, and the folders.

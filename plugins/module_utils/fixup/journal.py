@@ -7,13 +7,15 @@
     /var/lib/agnostic.recovery/fixups/<n>/journal.json    what is changed, and the status of everything before
     /var/lib/agnostic.recovery/fixups/<n>/original-<k>    the content before, of files that are changed or removed
 
+Symbolic links need no original: their target stands in the journal.
+
 Everything is on disk before the first edit; so a run killed at any moment can be undone. Of an extended initramfs only the old length
 and the digest of what is in front are kept, since that part is never touched.
 
 The format of journal.json: {"format": 1, "state": "begun" | "applied" | "undone", "target", "created" (ISO 8601, UTC), "changes":
-[summaries], "entries": [{"path", "kind": "write" | "remove" | "append", "status" or null, "original" (name or null), "size_before",
-"sha256_before", "sha256_after"}], "made": [folders], "folders": [{"path", "atime", "mtime"}]}; times are ns since 1970, extended
-attributes base64.
+[summaries], "entries": [{"path", "kind": "write" | "remove" | "append" | "link", "status" or null, "original" (name or null),
+"size_before", "sha256_before", "sha256_after"; kind "link" has "link_before" (target or null)}], "made": [folders], "folders": [{"path",
+"atime", "mtime"}]}; times are ns since 1970, extended attributes base64.
 """
 
 import base64
@@ -26,7 +28,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import FixupError, MachineError
 from . import writer
-from .change import AppendArchive, Change, Plan, RemoveFile, summary
+from .change import AppendArchive, Change, ChangeLink, Plan, RemoveFile, summary
 
 FOLDER = "/var/lib/agnostic.recovery/fixups"
 FORMAT = 1
@@ -37,9 +39,9 @@ _BLOCK = 1024 * 1024
 class Edit(NamedTuple):
     """All changes of one path together: the journal and the image know only first and last."""
     path: str
-    kind: str                            # write remove append
-    before: Optional[bytes]              # None: no file, or kind "append"
-    after: bytes                         # of "append": what is added
+    kind: str                            # write remove append link
+    before: Optional[bytes]              # None: no file, or kind "append"; of "link" the target
+    after: Optional[bytes]               # of "append": what is added; of "link" the target, None: it goes
     mode: int
     offset: int                          # of "append"
 
@@ -54,6 +56,12 @@ def edits(changes: Sequence[Change]) -> Tuple[Edit, ...]:
                 raise FixupError(f"{change.path} would be changed in two ways at once.")
             found[change.path] = Edit(change.path, "append", None, change.data, 0, change.offset)
             continue
+        if old is not None and (old.kind == "link") != isinstance(change, ChangeLink):
+            raise FixupError(f"{change.path} would be changed in two ways at once.")
+        if isinstance(change, ChangeLink):
+            first = old.before if old is not None else _target_bytes(change.before)
+            found[change.path] = Edit(change.path, "link", first, _target_bytes(change.after), 0, 0)
+            continue
         before = old.before if old is not None else change.before
         if isinstance(change, RemoveFile):
             found[change.path] = Edit(change.path, "remove", before, b"", 0, 0)
@@ -65,6 +73,10 @@ def edits(changes: Sequence[Change]) -> Tuple[Edit, ...]:
         edit for edit in found.values()
         if edit.kind == "append" or (edit.before is not None if edit.kind == "remove" else edit.before != edit.after)
     )
+
+
+def _target_bytes(target):
+    return None if target is None else target.encode("utf-8", "surrogateescape")
 
 
 def numbers(tree) -> List[int]:
@@ -101,6 +113,9 @@ def _is_sound(data):
             has(entry, path=str, kind=str, original=(str, type(None)), size_before=int, sha256_before=str, sha256_after=str)
             and status(entry.get("status"))
             and "/" not in (entry["original"] or "")
+            and isinstance(entry.get("link_before"), (str, type(None)))
+            # A link is brought back with both, its target and its status, or not at all.
+            and (entry["kind"] != "link" or (entry.get("link_before") is None) == (entry["status"] is None))
             for entry in data["entries"]
         )
         and all(isinstance(path, str) for path in data["made"])
@@ -226,6 +241,15 @@ def _entry(tree, home, count, edit):
         before.update(edit.after)
         entry["sha256_after"] = before.hexdigest()
         return entry
+    if edit.kind == "link":
+        target, status = _link(tree, edit.path)
+        if _target_bytes(target) != edit.before:
+            raise FixupError(f"{edit.path} changed between plan and apply. Plan again.")
+        entry.update(
+            status=None if status is None else _status_data(status), link_before=target,
+            sha256_before=_target_digest(target), sha256_after="" if edit.after is None else hashlib.sha256(edit.after).hexdigest(),
+        )
+        return entry
     present = tree.read_bytes(edit.path, limit=None) if tree.isfile(edit.path) else None
     if present != edit.before:
         raise FixupError(f"{edit.path} changed between plan and apply. Plan again.")
@@ -238,6 +262,24 @@ def _entry(tree, home, count, edit):
     if edit.kind == "write":
         entry["sha256_after"] = hashlib.sha256(edit.after).hexdigest()
     return entry
+
+
+def _link(tree, path):
+    """(target, status) of a link; nothing in a folder that is not there."""
+    return writer.read_link(tree, path) if tree.isdir(os.path.dirname(path)) else (None, None)
+
+
+def _target_digest(target):
+    return "" if target is None else hashlib.sha256(_target_bytes(target)).hexdigest()
+
+
+def _present_digest(tree, entry):
+    if entry["kind"] != "link":
+        return _digest(tree, entry["path"])
+    try:
+        return _target_digest(_link(tree, entry["path"])[0])
+    except FixupError:
+        return "no link"
 
 
 def _status_data(status):
@@ -268,7 +310,7 @@ def _digest(tree, path, size=None):
 
 def _refuse_foreign(tree, data):
     changed = [
-        entry["path"] for entry in data["entries"] if _digest(tree, entry["path"]) not in (entry["sha256_after"], entry["sha256_before"])
+        entry["path"] for entry in data["entries"] if _present_digest(tree, entry) not in (entry["sha256_after"], entry["sha256_before"])
     ]
     if changed:
         raise FixupError(
@@ -283,6 +325,9 @@ def _restore(tree, home, entry):
     if not tree.isdir(os.path.dirname(path)):
         return                                                   # its new folder was never made
     writer.remove_temporary(tree, path)
+    if entry["kind"] == "link":
+        _restore_link(tree, entry)
+        return
     if (
         entry["status"] is not None
         and _digest(tree, path) == entry["sha256_before"]
@@ -303,3 +348,16 @@ def _restore(tree, home, entry):
         if hashlib.sha256(content).hexdigest() != entry["sha256_before"]:
             raise FixupError(f"{original}, the kept original of {path}, is damaged. Restore the image again.")
         writer.restore_file(tree, path, content, _status_value(entry["status"]))
+
+
+def _restore_link(tree, entry):
+    path, before = entry["path"], entry.get("link_before")
+    target, status = _link(tree, path)
+    if before is None:
+        if target is not None:
+            writer.remove_file(tree, path)
+        return
+    wanted = _status_value(entry["status"])
+    # Reading a link may change its time of access, so that alone is no reason to make it anew.
+    if target != before or status._replace(atime=0) != wanted._replace(atime=0):
+        writer.write_link(tree, path, before, status=wanted)

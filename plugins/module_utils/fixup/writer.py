@@ -15,10 +15,11 @@ import errno
 import os
 import stat
 
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from ..errors import FixupError
 
+LABEL = "security.selinux"                       # xattr(7)
 TEMPORARY = ".agnostic-recovery-new"             # suffix of files that a killed run may leave; undo removes them
 
 _BLOCK = 1024 * 1024
@@ -87,13 +88,15 @@ def read_status(tree, path) -> Status:
             os.close(descriptor)
 
 
-def write_file(tree, path: str, data: bytes, mode: int) -> None:
-    """Gives the file a new content. An existing one keeps its status; a new one is root's, with `mode` and its folder's SELinux label."""
+def write_file(tree, path: str, data: bytes, mode: int, label: bytes = b"") -> None:
+    """Gives the file a new content. An existing one keeps its status; a new one is root's, with `mode` and the SELinux label, b"": its
+    folder's.
+    """
     with place(tree, path) as (folder, name):
         try:
             old = _open_regular(folder, name, os.O_RDONLY)
         except FileNotFoundError:
-            _replace(folder, name, data, _new_status(folder, mode))
+            _replace(folder, name, data, _new_status(folder, mode, label))
             return
         try:
             status, links = _status(old), os.fstat(old).st_nlink
@@ -171,6 +174,52 @@ def append_file(tree, path: str, offset: int, data: bytes) -> None:
             os.close(descriptor)
 
 
+def read_link(tree, path: str) -> Tuple[Optional[str], Optional[Status]]:
+    """(target, status) of a symbolic link, (None, None) when nothing is there. Raises FixupError for anything else."""
+    with place(tree, path) as (folder, name):
+        try:
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None, None
+        if not stat.S_ISLNK(info.st_mode):
+            raise FixupError(f"{path} in the recovery image at {tree.root} is no symbolic link.")
+        way = _way(folder, name)
+        xattrs = {key: os.getxattr(way, key, follow_symlinks=False) for key in _names(way, follow_symlinks=False)}
+        status = Status(info.st_mode, info.st_uid, info.st_gid, info.st_atime_ns, info.st_mtime_ns, xattrs)
+        return os.fsencode(os.readlink(name, dir_fd=folder)).decode("utf-8", "surrogateescape"), status
+
+
+def write_link(tree, path: str, target: str, label: bytes = b"", status: Optional[Status] = None) -> None:
+    """Makes a symbolic link, or replaces one. It gets the whole `status`, times included; without one it is root's, with the SELinux
+    label of the link that it replaces, else `label`, else its folder's.
+    """
+    _target, old = read_link(tree, path)
+    with place(tree, path) as (folder, name):
+        temporary = name + TEMPORARY
+        _unlink(folder, temporary)
+        os.symlink(target.encode("utf-8", "surrogateescape"), os.fsencode(temporary), dir_fd=folder)
+        try:
+            way = _way(folder, temporary)
+            if status is not None:
+                os.chown(temporary, status.uid, status.gid, dir_fd=folder, follow_symlinks=False)
+                for key, value in status.xattrs.items():
+                    os.setxattr(way, key, value, follow_symlinks=False)
+                os.utime(temporary, ns=(status.atime, status.mtime), dir_fd=folder, follow_symlinks=False)
+            else:
+                kept = old.xattrs.get(LABEL, b"") if old is not None else b""
+                _set_label(way, _new_label(folder, kept or label), follow_symlinks=False)
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            _unlink(folder, temporary)
+            raise
+        os.fsync(folder)
+
+
+def _way(folder, name):
+    """A name for calls that take no folder: xattr calls can address a link itself only by a path."""
+    return f"/proc/self/fd/{folder}/{name}"
+
+
 def truncate_file(tree, path: str, size: int, status: Status) -> None:
     """Cuts an extended file back to its old size and gives it its old status."""
     with place(tree, path) as (folder, name):
@@ -195,12 +244,12 @@ def remove_temporary(tree, path: str) -> None:
         _unlink(folder, name + TEMPORARY)
 
 
-def make_folder(tree, path: str, mode: int = 0o755) -> None:
+def make_folder(tree, path: str, mode: int = 0o755, label: bytes = b"") -> None:
     with place(tree, path) as (folder, name):
         os.mkdir(name, mode, dir_fd=folder)
         descriptor = _open(folder, name, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _set_status(descriptor, _new_status(folder, mode), False)
+            _set_status(descriptor, _new_status(folder, mode, label), False)
         finally:
             os.close(descriptor)
         os.fsync(folder)
@@ -240,12 +289,25 @@ def _write_all(descriptor, data, offset=0):
         offset += written
 
 
-def _new_status(folder, mode):
-    """Of something new: root's, with its folder's SELinux label, as the kernel would give it when nothing else is said."""
-    label = {}
-    with contextlib.suppress(OSError):
-        label["security.selinux"] = os.getxattr(folder, "security.selinux")
-    return Status(mode, 0, 0, 0, 0, label)
+def _new_status(folder, mode, label):
+    found = _new_label(folder, label)
+    return Status(mode, 0, 0, 0, 0, {LABEL: found} if found else {})
+
+
+def _new_label(folder, label):
+    """The one given, where the file system has labels at all; else the folder's, as the kernel would do when nothing is said."""
+    try:
+        inherited = os.getxattr(folder, LABEL)
+    except OSError as error:
+        inherited = b""
+        if error.errno == errno.ENOTSUP:
+            return b""
+    return label or inherited
+
+
+def _set_label(target, label, **how):
+    if label:
+        os.setxattr(target, LABEL, label, **how)
 
 
 def _set_status(descriptor, status, times):
@@ -260,8 +322,8 @@ def _set_status(descriptor, status, times):
         os.utime(descriptor, ns=(status.atime, status.mtime))
 
 
-def _names(descriptor):
+def _names(target, **how):
     try:
-        return os.listxattr(descriptor)
+        return os.listxattr(target, **how)
     except OSError:
         return []

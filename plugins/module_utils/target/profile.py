@@ -25,6 +25,9 @@ class Profile(NamedTuple):
     nic_drivers: Tuple[str, ...]
     firmware: Tuple[str, ...]            # kinds of firmware that it offers: bios uefi
     console: str                         # serial console as the kernel's console= names it, "": it has none
+    datasources: Tuple[str, ...]         # of cloud-init that can find something there, in the order in which they are asked
+    agents: Tuple[str, ...]              # names in fixup/linux/agents.py that belong there; the first is what the platform looks for
+    cpu_level: int                       # every machine type has at least x86-64-v<this>, 0: that depends on host or type
     sources: Tuple[str, ...]             # where the facts come from
 
     @property
@@ -45,9 +48,18 @@ HYPERV_SCSI = Bus("storvsc", ("hv_vmbus", "hv_storvsc", "sd_mod"))
 HYPERV_NVME = Bus("nvme", ("pci_hyperv", "nvme"))
 XEN_BLOCK = Bus("xen-blkfront", ("xen_blkfront",))
 
+# A seed disk, as hypervisors without a metadata service give it, or nothing at all.
+SEED = ("NoCloud", "ConfigDrive", "None")
+HYPERV_AGENTS = ("hyperv-daemons",)
+
 VIRTIO_SOURCES = (
     "OASIS Virtual I/O Device (VIRTIO) specification 1.2, sections 5.2 and 5.6",
     "kernel drivers/block/virtio_blk.c, drivers/scsi/virtio_scsi.c, drivers/virtio/virtio_pci_common.c",
+)
+DATASOURCES = "cloud-init documentation: datasources reference; tools/ds-identify"
+HYPERV_SOURCES = (
+    "Microsoft: Should I create a generation 1 or 2 virtual machine in Hyper-V (1: BIOS, boots from IDE; 2: UEFI, boots from SCSI)",
+    "kernel Documentation/virt/hyperv/overview.rst, tools/hv",
 )
 
 PROFILES = {
@@ -59,7 +71,10 @@ PROFILES = {
             ("virtio_net", "e1000", "e1000e"),
             ("bios", "uefi"),
             "ttyS0,115200",
-            VIRTIO_SOURCES + ("QEMU system emulation manual: device options, isa-serial",),
+            SEED,
+            ("qemu-guest-agent",),
+            0,
+            VIRTIO_SOURCES + ("QEMU system emulation manual: device options, isa-serial; CPU models, x86-64 ABI levels", DATASOURCES),
         ),
         Profile(
             "openstack",
@@ -67,7 +82,12 @@ PROFILES = {
             ("virtio_net", "e1000", "e1000e", "vmxnet3"),
             ("bios", "uefi"),
             "ttyS0,115200",
-            VIRTIO_SOURCES + ("OpenStack Glance useful image properties: hw_disk_bus, hw_scsi_model, hw_vif_model, hw_firmware_type",),
+            ("ConfigDrive", "OpenStack", "None"),
+            ("qemu-guest-agent",),
+            0,
+            VIRTIO_SOURCES + (
+                "OpenStack Glance useful image properties: hw_disk_bus, hw_scsi_model, hw_vif_model, hw_firmware_type", DATASOURCES,
+            ),
         ),
         Profile(
             "aws-nitro",
@@ -75,7 +95,14 @@ PROFILES = {
             ("ena", "ixgbevf"),
             ("bios", "uefi"),
             "ttyS0,115200",
-            ("Amazon EC2 user guide: EBS volumes and NVMe, enhanced networking, boot modes",),
+            ("Ec2", "None"),
+            ("amazon-ssm-agent",),
+            3,                           # the oldest processors there are Skylake and Zen
+            (
+                "Amazon EC2 user guide: EBS volumes and NVMe, enhanced networking, boot modes",
+                "Amazon EC2 instance types guide: instances built on the Nitro System, processors",
+                DATASOURCES,
+            ),
         ),
         Profile(
             "aws-xen",
@@ -83,23 +110,46 @@ PROFILES = {
             ("xen_netfront", "ixgbevf"),
             ("bios",),
             "ttyS0,115200",
-            ("Amazon EC2 user guide: device names on Linux instances, enhanced networking",),
+            ("Ec2", "None"),
+            ("amazon-ssm-agent", "xen-guest-utilities"),
+            0,                           # Sandy Bridge to Broadwell by type
+            ("Amazon EC2 user guide: device names on Linux instances, enhanced networking", DATASOURCES),
         ),
         Profile(
             "vmware",
             (PVSCSI, LSI_SPI, LSI_SAS, AHCI, NVME),
             ("vmxnet3", "e1000", "e1000e"),
             ("bios", "uefi"),
-            "",
-            ("VMware vSphere virtual machine administration: SCSI, SATA and NVMe controllers, network adapters",),
+            "",                          # a virtual serial port is there only if it was added
+            ("VMware", "OVF", "None"),
+            ("open-vm-tools",),
+            0,                           # by the EVC mode of the cluster
+            (
+                "VMware vSphere virtual machine administration: SCSI, SATA and NVMe controllers, network adapters, EVC",
+                DATASOURCES,
+            ),
         ),
         Profile(
-            "hyperv",
-            (HYPERV_SCSI, IDE),
+            "hyperv-gen1",
+            (HYPERV_SCSI, IDE),          # the boot disk hangs on an IDE controller, and storvsc reads it there too
             ("hv_netvsc",),
-            ("bios", "uefi"),
+            ("bios",),
             "ttyS0,115200",
-            ("Microsoft: Linux virtual machines on Hyper-V; kernel Documentation/virt/hyperv/overview.rst",),
+            SEED,
+            HYPERV_AGENTS,
+            0,                           # by the processor compatibility mode of the guest
+            HYPERV_SOURCES + (DATASOURCES,),
+        ),
+        Profile(
+            "hyperv-gen2",
+            (HYPERV_SCSI,),
+            ("hv_netvsc",),
+            ("uefi",),
+            "ttyS0,115200",
+            SEED,
+            HYPERV_AGENTS,
+            0,
+            HYPERV_SOURCES + (DATASOURCES,),
         ),
         Profile(
             "azure",
@@ -107,7 +157,10 @@ PROFILES = {
             ("hv_netvsc", "mlx4_en", "mlx5_core", "mana"),
             ("bios", "uefi"),
             "ttyS0,115200",
-            ("Microsoft Azure: prepare Linux for imaging (hv_vmbus, hv_storvsc, hv_netvsc), NVMe for remote disks",),
+            ("Azure", "None"),
+            ("walinuxagent",) + HYPERV_AGENTS,
+            0,                           # by the size
+            (DATASOURCES, "Microsoft Azure: prepare Linux for imaging (hv_vmbus, hv_storvsc, hv_netvsc), NVMe for remote disks",),
         ),
         Profile(
             "gcp",
@@ -115,15 +168,21 @@ PROFILES = {
             ("virtio_net", "gve", "idpf"),
             ("bios", "uefi"),
             "ttyS0,38400",
-            ("Google Compute Engine: requirements to build custom images; guest OS features",),
+            ("GCE", "None"),
+            ("google-guest-agent",),
+            0,                           # by the machine series and the minimum CPU platform
+            (DATASOURCES, "Google Compute Engine: requirements to build custom images; guest OS features",),
         ),
-        # The provider documents the hypervisor and not the bus: everything that KVM commonly shows.
+        # The provider documents the hypervisor and neither the bus nor its metadata service: everything that KVM commonly shows.
         Profile(
             "ncloud-kvm",
             (VIRTIO_BLK, VIRTIO_SCSI, AHCI, IDE),
             ("virtio_net", "e1000"),
             ("bios", "uefi"),
             "ttyS0,115200",
+            SEED,
+            ("qemu-guest-agent",),
+            0,
             VIRTIO_SOURCES + ("NAVER Cloud Platform API: hypervisorType KVM",),
         ),
         Profile(
@@ -132,6 +191,9 @@ PROFILES = {
             ("xen_netfront",),
             ("bios",),
             "ttyS0,115200",
+            SEED,
+            ("xen-guest-utilities",),
+            0,
             ("NAVER Cloud Platform API: hypervisorType XEN; device names /dev/xvda",),
         ),
     )

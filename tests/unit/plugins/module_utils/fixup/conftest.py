@@ -157,6 +157,7 @@ def machine(tmp_path):
     os.symlink("usr/lib", found.path + "/lib")
     found.add_kernel()
     found.write("/usr/lib/systemd/systemd-udevd", b"elf")
+    found.write("/etc/os-release", "ID=debian\nVERSION_ID=12\nPRETTY_NAME='Debian GNU/Linux 12'\n")
     found.write("/usr/share/initramfs-tools/hook-functions", "")
     found.write("/etc/fstab", "# disks\n/dev/sda2\t/  ext4\terrors=remount-ro 0 1\n/dev/sda3 none swap sw 0 0\n")
     found.write("/etc/default/grub", 'GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX="resume=/dev/sda3"\n', 0o600)

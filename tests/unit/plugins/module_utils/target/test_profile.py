@@ -9,6 +9,7 @@ import re
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import agents, cloud_init
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.drivers import NETWORK_DRIVERS, STORAGE_DRIVERS
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.profile import PROFILES, all_disk_drivers, get_profile
 
@@ -23,6 +24,10 @@ def test_profile(name):
     assert set(profile.disk_drivers) <= STORAGE_DRIVERS
     assert set(profile.nic_drivers) <= NETWORK_DRIVERS
     assert set(profile.disk_drivers) <= set(all_disk_drivers())
+    # "None" last: a search that finds nothing ends there, and cloud-init does not wait.
+    assert profile.datasources[-1] == "None" and set(profile.datasources) <= set(cloud_init.DATASOURCES)
+    assert profile.agents and set(profile.agents) <= {agent.name for agent in agents.AGENTS}
+    assert profile.cpu_level in (0, 1, 2, 3, 4)
 
 
 def test_unknown_profile_names_the_known():
