@@ -10,7 +10,6 @@ place: files without copy on write (swap files, the free space cache), and space
 only where they had checksums at the moment; that a file that has them loses copy on write cannot be.
 """
 
-import struct
 from typing import Callable, FrozenSet, NamedTuple, TypeVar
 
 from ...machine.model import Content

@@ -58,7 +58,7 @@ def test_threads_and_children_inherit_it_and_are_urgent_for_a_while(nice, io_cla
 def test_a_job_is_nice_to_other_sessions(whole):
     if not os.path.exists("/proc/self/autogroup"):
         pytest.skip("this kernel does not group processes by their sessions")
-    program = (PROGRAM.split("try:")[0] + "set_priority(7, 'none', whole_session={0})\n".format(whole)
+    program = (PROGRAM[:PROGRAM.index("try:")] + "set_priority(7, 'none', whole_session={0})\n".format(whole)
                + "show = lambda: print(open('/proc/self/autogroup').read().split()[-1])\nshow()\nwith urgent():\n    show()\nshow()\n")
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
     told = subprocess.run([sys.executable, "-c", program], env=environment, start_new_session=True, stdout=subprocess.PIPE, check=True)
