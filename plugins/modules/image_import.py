@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - agnostic.recovery.attributes.engine_job
   - agnostic.recovery.repository
   - agnostic.recovery.engine_job
+  - agnostic.recovery.engine_host
 attributes:
   check_mode:
     support: full

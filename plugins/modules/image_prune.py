@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - agnostic.recovery.repository
   - agnostic.recovery.repository.capture_credential
   - agnostic.recovery.engine_job
+  - agnostic.recovery.engine_host
 attributes:
   check_mode:
     support: full

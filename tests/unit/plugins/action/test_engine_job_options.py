@@ -24,6 +24,8 @@ def documented(name):
         holder = importlib.import_module(BASE + "doc_fragments." + fragment).ModuleDocFragment
         options.update(yaml.safe_load(getattr(holder, (section or "documentation").upper()))["options"])
     options.update(own["options"])
+    if "target" in options and "with the same suboptions" in options["target"]["description"]:
+        options["target"]["suboptions"] = options["repository"]["suboptions"]
     return options
 
 
@@ -52,11 +54,18 @@ def test_options_are_documented_as_they_are_checked(name):
     assert_same(documented(name), spec)
 
 
+def marked(spec):
+    """Names of the options that are not to be logged, those of parts included."""
+    for name, option in spec.items():
+        if option.get("no_log"):
+            yield name
+        yield from marked(option.get("options", {}))
+
+
 def test_secrets_are_marked():
     options = importlib.import_module(BASE + "module_utils.job.options")
     secrets = importlib.import_module(BASE + "module_utils.job.secrets")
-    marked = {name for name, option in options.CAPTURE_KEY_SPEC.items() if option.get("no_log")}
-    assert marked == set(secrets.SECRET_OPTIONS)
+    assert set(marked(options.CAPTURE_KEY_SPEC)) | set(marked(options.REPOSITORY_SPEC)) == set(secrets.SECRET_OPTIONS)
 
 
 def test_paths_of_hosts_are_left_as_they_are():
