@@ -264,7 +264,8 @@ def _is_valid(root: dict) -> bool:
     size = root.get("chunk_size")
     if not all(isinstance(text, str) for text in texts) or not _is_number(size):
         return False
-    return bool(root["suite"] in _SUITES and re.match(r"[0-9a-f]{32}\Z", root["id"])
+    key = r"\Z" if root["suite"] == "none" else r"[0-9a-f]{64}\Z"
+    return bool(root["suite"] in _SUITES and re.match(r"[0-9a-f]{32}\Z", root["id"]) and re.match(key, root["public_key"])
                 and MIN_CHUNK_SIZE <= size <= MAX_CHUNK_SIZE and not size & (size - 1))
 
 

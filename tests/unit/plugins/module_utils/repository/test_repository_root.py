@@ -115,3 +115,11 @@ def test_chunk_sizes(tmp_path, chunk_size):
 def test_an_unencrypted_repository_takes_no_key(tmp_path):
     with pytest.raises(KeyAccessError, match="takes no key"):
         init_repository(DirectoryStore(str(tmp_path / "r")), KEY_FILE, encrypted=False)
+
+
+@pytest.mark.parametrize("public_key", ["0", "zz" * 32, "00" * 31, "00" * 32 + "\n"])
+def test_a_public_key_that_is_none(store, public_key):
+    root = json.loads(store.get("repository.json").decode("ascii"))
+    rewrite(store, module._encode_root(dict({name: value for name, value in root.items() if name != "checksum"}, public_key=public_key)))
+    with pytest.raises(DamagedObjectError):
+        open_repository(store, store.key)
