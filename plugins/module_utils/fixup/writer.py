@@ -88,15 +88,13 @@ def read_status(tree, path) -> Status:
             os.close(descriptor)
 
 
-def write_file(tree, path: str, data: bytes, mode: int, label: bytes = b"") -> None:
-    """Gives the file a new content. An existing one keeps its status; a new one is root's, with `mode` and the SELinux label, b"": its
-    folder's.
-    """
+def write_file(tree, path: str, data: bytes, mode: int) -> None:
+    """Gives the file a new content. An existing one keeps its status; a new one is root's, with `mode` and its folder's SELinux label."""
     with place(tree, path) as (folder, name):
         try:
             old = _open_regular(folder, name, os.O_RDONLY)
         except FileNotFoundError:
-            _replace(folder, name, data, _new_status(folder, mode, label))
+            _replace(folder, name, data, _new_status(folder, mode))
             return
         try:
             status, links = _status(old), os.fstat(old).st_nlink
@@ -189,9 +187,9 @@ def read_link(tree, path: str) -> Tuple[Optional[str], Optional[Status]]:
         return os.fsencode(os.readlink(name, dir_fd=folder)).decode("utf-8", "surrogateescape"), status
 
 
-def write_link(tree, path: str, target: str, label: bytes = b"", status: Optional[Status] = None) -> None:
+def write_link(tree, path: str, target: str, status: Optional[Status] = None) -> None:
     """Makes a symbolic link, or replaces one. It gets the whole `status`, times included; without one it is root's, with the SELinux
-    label of the link that it replaces, else `label`, else its folder's.
+    label of the link that it replaces, else its folder's.
     """
     _target, old = read_link(tree, path)
     with place(tree, path) as (folder, name):
@@ -206,8 +204,10 @@ def write_link(tree, path: str, target: str, label: bytes = b"", status: Optiona
                     os.setxattr(way, key, value, follow_symlinks=False)
                 os.utime(temporary, ns=(status.atime, status.mtime), dir_fd=folder, follow_symlinks=False)
             else:
-                kept = old.xattrs.get(LABEL, b"") if old is not None else b""
-                _set_label(way, _new_label(folder, kept or label), follow_symlinks=False)
+                label = old.xattrs.get(LABEL, b"") if old is not None else b""
+                label = label or _label(folder)
+                if label:
+                    os.setxattr(way, LABEL, label, follow_symlinks=False)
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             _unlink(folder, temporary)
@@ -244,12 +244,12 @@ def remove_temporary(tree, path: str) -> None:
         _unlink(folder, name + TEMPORARY)
 
 
-def make_folder(tree, path: str, mode: int = 0o755, label: bytes = b"") -> None:
+def make_folder(tree, path: str, mode: int = 0o755) -> None:
     with place(tree, path) as (folder, name):
         os.mkdir(name, mode, dir_fd=folder)
         descriptor = _open(folder, name, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _set_status(descriptor, _new_status(folder, mode, label), False)
+            _set_status(descriptor, _new_status(folder, mode), False)
         finally:
             os.close(descriptor)
         os.fsync(folder)
@@ -289,25 +289,18 @@ def _write_all(descriptor, data, offset=0):
         offset += written
 
 
-def _new_status(folder, mode, label):
-    found = _new_label(folder, label)
-    return Status(mode, 0, 0, 0, 0, {LABEL: found} if found else {})
+def _new_status(folder, mode):
+    """Of something new: root's, with its folder's SELinux label, as the kernel would give it when nothing else is said."""
+    label = _label(folder)
+    return Status(mode, 0, 0, 0, 0, {LABEL: label} if label else {})
 
 
-def _new_label(folder, label):
-    """The one given, where the file system has labels at all; else the folder's, as the kernel would do when nothing is said."""
+def _label(folder):
+    """b"" where the file system has no labels."""
     try:
-        inherited = os.getxattr(folder, LABEL)
-    except OSError as error:
-        inherited = b""
-        if error.errno == errno.ENOTSUP:
-            return b""
-    return label or inherited
-
-
-def _set_label(target, label, **how):
-    if label:
-        os.setxattr(target, LABEL, label, **how)
+        return os.getxattr(folder, LABEL)
+    except OSError:
+        return b""
 
 
 def _set_status(descriptor, status, times):

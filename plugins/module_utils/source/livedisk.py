@@ -13,6 +13,7 @@ from .consistency import Area
 from .disk import DiskSource
 from .hostmap import CapturedDisk, HostFilesystem, partition_device, served_over_nfs, swap_files
 from .livemap import MountedPart, frozen_map, running_map
+from .mapread import part_of
 from .ranges import Ranges
 from .usedmap import PartMap
 from .watch import CountWatch, FileWatch, Moment, TransactionWatch, reader_of
@@ -118,7 +119,8 @@ class LiveDisk:
                 yield _file_watch(only, self.read_at, reader)
                 continue
             if only and only.kind == "btrfs":
-                yield TransactionWatch(only.place.areas[0], _part_reader(self.read_at, only.place.areas[0]))
+                area = only.place.areas[0]
+                yield TransactionWatch(area, part_of(self.read_at, area.start, area.size))
                 continue
             device = only.device if only else partition_device(disk, start, size)
             if device:
@@ -138,11 +140,7 @@ def _file_watch(filesystem: HostFilesystem, read_at, reader) -> FileWatch:
     def unsure() -> str:
         return "NFS clients use it" if filesystem.mount_device in served_over_nfs() else ""
 
-    return FileWatch(area, _part_reader(read_at, area), reader, skip, unsure)
-
-
-def _part_reader(read_at, area: Area):
-    return lambda offset, length: read_at(area.start + offset, max(0, min(length, area.size - offset)))
+    return FileWatch(area, part_of(read_at, area.start, area.size), reader, skip, unsure)
 
 
 def _geometry(disk: Disk):

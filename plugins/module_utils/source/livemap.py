@@ -15,7 +15,7 @@ from ..machine.model import CONTAINERS, Content, Disk
 from . import ext, xfs
 from .changed import btrfs
 from .extidle import idle
-from .mapread import ReadAt
+from .mapread import ReadAt, part_of
 from .ranges import Ranges
 from .usedmap import UsedMap, used_map
 
@@ -67,7 +67,7 @@ def _containers(disk: Disk) -> Set[int]:
 def _without(ranges: Ranges, part: MountedPart, free: Callable[[ReadAt, int], Ranges], read_at: ReadAt) -> Ranges:
     """The ranges without what `free` finds in a part."""
     try:
-        return ranges.minus(free(_part(read_at, part.start, part.size), part.size).clip(0, part.size).shift(part.start))
+        return ranges.minus(free(part_of(read_at, part.start, part.size), part.size).clip(0, part.size).shift(part.start))
     except SourceError:
         raise
     except Exception:            # Metadata that change while they are read may break any parser: then all counts as used.
@@ -80,7 +80,3 @@ def _only(disk: Disk, wanted: Callable[[int], bool]) -> Disk:
     return disk._replace(
         content=disk.content if wanted(0) else unknown,
         partitions=tuple(part if wanted(part.number) else part._replace(content=unknown) for part in disk.partitions))
-
-
-def _part(read_at: ReadAt, start: int, size: int) -> ReadAt:
-    return lambda offset, length: read_at(start + offset, max(0, min(length, size - offset)))

@@ -24,3 +24,8 @@ def read_exactly(read_at: ReadAt, offset: int, length: int, what: str) -> bytes:
     if len(data) != length:
         raise MapUnknown(f"{what} at {offset} lies beyond the end of the partition")
     return data
+
+
+def part_of(read_at: ReadAt, start: int, size: int) -> ReadAt:
+    """Reads a stretch of what `read_at` reads: offsets count from its start, and nothing lies beyond its end."""
+    return lambda offset, length: read_at(start + offset, max(0, min(length, size - offset)))

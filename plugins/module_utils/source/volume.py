@@ -9,7 +9,7 @@ from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple
 from ..errors import SourceError
 from ..machine.disk import read_disk
 from ..machine.model import Content, Disk, partition_name
-from .mapread import MapUnknown, ReadAt
+from .mapread import MapUnknown, ReadAt, part_of
 from .ranges import Ranges
 
 WHOLE = "whole"
@@ -47,18 +47,14 @@ def made_up(name: str, size: int, read_at: ReadAt) -> Volume:
 def volumes_of(read_at: ReadAt, disk: Disk) -> Iterator[Tuple[int, Volume]]:
     """(number, volume) of each partition, cut to the disk; number 0 is the whole disk, where it has no table."""
     if disk.table == "none":
-        yield 0, Volume(disk.name, disk.size, _part(read_at, 0, disk.size), disk.content, disk.name)
+        yield 0, Volume(disk.name, disk.size, part_of(read_at, 0, disk.size), disk.content, disk.name)
         return
     for partition in disk.partitions:
         start = min(max(partition.start, 0), disk.size)
         size = min(max(partition.start + partition.size, start), disk.size) - start
         if size:
             name = partition_name(disk.name, partition.number)
-            yield partition.number, Volume(name, size, _part(read_at, start, size), partition.content, disk.name, start)
-
-
-def _part(read_at: ReadAt, start: int, size: int) -> ReadAt:
-    return lambda offset, length: read_at(start + offset, max(0, min(length, size - offset)))
+            yield partition.number, Volume(name, size, part_of(read_at, start, size), partition.content, disk.name, start)
 
 
 def whole(volume: Volume, note: str) -> VolumeMap:

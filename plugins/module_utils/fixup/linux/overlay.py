@@ -76,8 +76,13 @@ def state(kernel: BootKernel, driver: str) -> str:
 
 
 def _builtin(kernel):
-    entry = kernel.archive.entries.get(kernel.archive.resolve(f"lib/modules/{kernel.version}/modules.builtin"))
-    return [module_name(line) for line in entry.data.decode("utf-8", "replace").split()] if entry is not None and entry.data else []
+    return [module_name(line) for line in _index(kernel.archive, kernel.version, "modules.builtin").split()]
+
+
+def _index(archive, version, name):
+    """The text of an index file of modules in the initramfs, "" where it has none."""
+    entry = archive.entries.get(archive.resolve(f"lib/modules/{version}/{name}"))
+    return entry.data.decode("utf-8", "surrogateescape") if entry is not None and entry.data else ""
 
 
 def unpacked_form(kernel: BootKernel) -> bool:
@@ -144,8 +149,7 @@ def _places(kernel, unpack):
 
 def _lines_of_others(kernel):
     """Of the initramfs' own modules.dep: modules that /lib/modules has no more, such as those of a package that was removed since."""
-    entry = kernel.archive.entries.get(kernel.archive.resolve(f"lib/modules/{kernel.version}/modules.dep"))
-    text = entry.data.decode("utf-8", "surrogateescape") if entry is not None and entry.data else ""
+    text = _index(kernel.archive, kernel.version, "modules.dep")
     lines = [line for line in text.splitlines() if ":" in line and module_name(line.partition(":")[0]) not in kernel.modules.files]
     return "".join(line + "\n" for line in lines)
 
@@ -224,8 +228,5 @@ def _lz4_literals(data: bytes) -> bytes:
 
 def listed(archive: Initramfs, version: str) -> Dict[str, str]:
     """name -> path, of the modules that the initramfs' own modules.dep lists for this version."""
-    index = archive.entries.get(archive.resolve(f"lib/modules/{version}/modules.dep"))
-    if index is None or index.data is None:
-        return {}
-    heads = re.findall(r"^([^\s:]+):", index.data.decode("utf-8", "replace"), re.MULTILINE)
+    heads = re.findall(r"^([^\s:]+):", _index(archive, version, "modules.dep"), re.MULTILINE)
     return {module_name(head): head for head in heads}

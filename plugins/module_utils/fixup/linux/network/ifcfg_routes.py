@@ -24,11 +24,6 @@ _VIA = re.compile(r"(?P<head>.*\bvia\s+)(?P<value>\S+)(?P<tail>.*)\Z")
 _SUSE_ROUTE = re.compile(r"(?P<head>\s*[^#\s]\S*\s+)(?P<value>\S+)(?P<tail>(?:\s+(?P<mask>\S+))?(?:\s+(?P<device>\S+))?.*)\Z")
 
 
-def configures(_path: str) -> bool:
-    """No interface is described here alone."""
-    return False
-
-
 def plan(draft: Draft, wishes: Wishes) -> None:
     if wishes.mode == "keep":
         return

@@ -6,7 +6,7 @@
 
 import re
 
-from typing import List, NamedTuple
+from typing import Callable, Collection, List, NamedTuple, Tuple
 
 _SECTION = re.compile(r"\s*\[([^\]]*)\]\s*\Z")
 _SETTING = re.compile(r"(?P<head>\s*(?P<key>[^\s=\[#;][^=]*?)\s*=\s*)(?P<value>.*?)(?P<tail>\s*)\Z")
@@ -36,3 +36,10 @@ def read_lines(text: str) -> List[Line]:
         key, value = (setting.group("key"), setting.group("value")) if setting and not heading else ("", "")
         lines.append(Line(line, section, key, value, heading is not None))
     return lines
+
+
+def without_macs(text: str, settings: Collection[Tuple[str, str]], is_foreign: Callable[[str], bool]) -> str:
+    """The settings, given as (section, key), become comments where their value is a foreign MAC address."""
+    return "\n".join(
+        line.commented() if (line.section, line.key) in settings and is_foreign(line.value) else line.text for line in read_lines(text)
+    )

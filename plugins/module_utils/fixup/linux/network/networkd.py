@@ -6,11 +6,13 @@
 give to interfaces: systemd.network(5), systemd.netdev(5)."""
 
 from ...draft import Draft
-from .ini import read_lines
+from .ini import read_lines, without_macs
 from .wishes import REASON_MAC, REASONS, NewAddresses, Wishes
 
 FOLDER = "/etc/systemd/network/"
 STATIC = ("Address", "Gateway", "DNS")
+# Addresses that an interface is given; the one in [Match] tells which interface it is.
+SET_MACS = {("Link", "MACAddress"), ("NetDev", "MACAddress")}
 
 
 def configures(path: str) -> bool:
@@ -22,7 +24,7 @@ def plan(draft: Draft, wishes: Wishes) -> None:
         text = draft.read_text(path)
         names = [line.value for line in read_lines(text or "") if (line.section, line.key) == ("NetDev", "Name")]
         if names and names[0] in wishes.carried:
-            draft.write_text(path, _without_mac(text, wishes), REASON_MAC)
+            draft.write_text(path, without_macs(text, SET_MACS, wishes.is_foreign_mac), REASON_MAC)
     for path in draft.glob(f"{FOLDER}*.network"):
         nic = wishes.of_file(path)
         if nic is None or not (wishes.carries(nic) or wishes.readdressed(nic)):
@@ -32,20 +34,12 @@ def plan(draft: Draft, wishes: Wishes) -> None:
             if text is None:
                 continue
             if wishes.carries(nic):
-                text = _without_mac(text, wishes)
+                text = without_macs(text, SET_MACS, wishes.is_foreign_mac)
                 draft.write_text(place, text, REASON_MAC)
             if wishes.asks_dhcp(nic):
                 draft.write_text(place, _dhcp(text, place == path), REASONS["dhcp"])
             elif wishes.readdressed(nic) is not None:
                 draft.write_text(place, _mapped(text, wishes.readdressed(nic), place == path), REASONS["mapped"])
-
-
-def _without_mac(text, wishes):
-    """Without the address that an interface is given; the one in [Match] tells which interface it is."""
-    sets = (("Link", "MACAddress"), ("NetDev", "MACAddress"))
-    return "\n".join(
-        line.commented() if (line.section, line.key) in sets and wishes.is_foreign_mac(line.value) else line.text for line in read_lines(text)
-    )
 
 
 def _dhcp(text: str, main: bool) -> str:

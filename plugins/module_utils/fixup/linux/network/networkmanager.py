@@ -11,7 +11,7 @@ import re
 
 from ....machine.network.networkmanager import LEFT_OVER, addresses
 from ...draft import Draft
-from .ini import read_lines
+from .ini import read_lines, without_macs
 from .wishes import REASON_MAC, REASONS, NewAddresses, Wishes
 
 FOLDER = "/etc/NetworkManager/system-connections/"
@@ -40,19 +40,12 @@ def plan(draft: Draft, wishes: Wishes) -> None:
         if text is None:
             continue
         if wishes.carries(nic):
-            text = _without_mac(text, wishes)
+            text = without_macs(text, _SET_MAC, wishes.is_foreign_mac)
             draft.write_text(path, text, REASON_MAC)
         if wishes.asks_dhcp(nic):
             draft.write_text(path, _dhcp(text), REASONS["dhcp"])
         elif wishes.readdressed(nic) is not None:
             draft.write_text(path, _mapped(text, wishes.readdressed(nic)), REASONS["mapped"])
-
-
-def _without_mac(text, wishes):
-    return "\n".join(
-        line.commented() if (line.section, line.key) in _SET_MAC and wishes.is_foreign_mac(line.value) else line.text
-        for line in read_lines(text)
-    )
 
 
 def _dhcp(text: str) -> str:
