@@ -5,10 +5,9 @@
 """What a capture of a disk in use is held against."""
 
 import contextlib
-import hashlib
 import os
-import stat
 
+from file_trees import tree_of
 from precopy_disk import check, extracted, mounted
 from precopy_load import records
 
@@ -44,21 +43,6 @@ def passes_forced(number, monkeypatch):
         yield
 
 
-def tree(folder):
-    """Path -> type, links, size and digest of the content of everything below."""
-    found = {}
-    for base, folders, files in os.walk(folder):
-        for name in folders + files:
-            path = os.path.join(base, name)
-            status = os.lstat(path)
-            entry = [status.st_mode, status.st_nlink]
-            if stat.S_ISREG(status.st_mode):
-                with open(path, "rb") as file:
-                    entry += [status.st_size, hashlib.sha256(file.read()).hexdigest()]
-            found[os.path.relpath(path, folder)] = entry
-    return found
-
-
 def compare(disk, path, reference, committed, work):
     """Each file system of the restored disk is sound, and all its files are those of the frozen disk."""
     for number, part in enumerate(disk.parts):
@@ -67,9 +51,9 @@ def compare(disk, path, reference, committed, work):
         check(ours, part.kind, os.path.join(work, "check"))
         # One after the other: both are the same btrfs.
         with mounted(theirs, part.kind, os.path.join(work, "b")) as folder:
-            expected = tree(folder)
+            expected = tree_of(folder)
         with mounted(ours, part.kind, os.path.join(work, "a")) as folder:
-            assert tree(folder) == expected
+            assert tree_of(folder) == expected
             for (mount, name), count in committed.items():
                 if mount == part.folder:
                     assert count > 0 and records(os.path.join(folder, name)) >= count

@@ -7,10 +7,8 @@
 import contextlib
 import ctypes
 import fcntl
-import hashlib
 import os
 import shutil
-import stat
 import struct
 import subprocess
 
@@ -129,21 +127,6 @@ def copy_used(path, to, ranges):
                     target.seek(offset)
                     target.write(data)
     return to
-
-
-def tree_of(folder):
-    """Path -> what can be told of each file below the folder, with a digest of its content."""
-    found = {}
-    for base, folders, files in os.walk(folder):
-        for name in folders + files:
-            path = os.path.join(base, name)
-            status = os.lstat(path)
-            entry = [status.st_mode, status.st_nlink]
-            if stat.S_ISREG(status.st_mode):
-                with open(path, "rb") as file:
-                    entry += [status.st_size, hashlib.sha256(file.read()).hexdigest()]
-            found[os.path.relpath(path, folder)] = entry
-    return found
 
 
 def check(image, kind):

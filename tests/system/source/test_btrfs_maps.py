@@ -22,8 +22,9 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.machine.disk imp
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.checksum import crc32c
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.usedmap import used_maps
+from file_trees import tree_of
 from source_churn import Churn
-from source_images import copy_image, copy_used, frozen, loop, make_image, need, run, sync, tree_of
+from source_images import copy_image, copy_used, frozen, loop, make_image, need, run, sync
 from source_oracles import reached_by_dump_tree
 
 MIB = 1 << 20

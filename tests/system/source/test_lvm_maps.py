@@ -15,8 +15,9 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.source import lv
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.ranges import Ranges
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.usedmap import used_maps
+from file_trees import tree_of
 from source_churn import Churn
-from source_images import check, copy_used, make_image, mounted, need, run, tree_of
+from source_images import check, copy_used, make_image, mounted, need, run
 from source_lvm import MIB, PARTITION, lvm_on, read_volume, write_volume
 
 JUNK = b"junk-junk."

@@ -14,8 +14,9 @@ import random
 import pytest
 from ansible_collections.agnostic.recovery.plugins.module_utils.source import ext, extlayout
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
+from file_trees import tree_of
 from source_filesystems import FILE_SYSTEMS, churned, make
-from source_images import check, copy_used, map_of, mounted, tree_of
+from source_images import check, copy_used, map_of, mounted
 from source_oracles import assert_like_other_programs
 
 ROUNDS = int(os.environ.get("AGNOSTIC_RECOVERY_ROUNDS", "1"))

@@ -4,13 +4,14 @@
 
 """A small machine made of files: enough of a Debian-like root for every fix-up."""
 
+import contextlib
 import gzip
 import os
 import stat
 
 import pytest
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import situation
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import situation, writer
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.cpio import pack_archive
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Content, Disk, Partition
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.tree import Tree
@@ -176,3 +177,44 @@ def machine(tmp_path):
         "auto lo\niface lo inet loopback\n\nauto lan0\niface lan0 inet static\n    address 192.0.2.10/24\n    gateway 192.0.2.1\n",
     )
     return found
+
+
+@pytest.fixture
+def blank(machine):
+    """The machine without a network configuration."""
+    machine.write("/etc/network/interfaces", "")
+    return machine
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing but the test catches it."""
+
+
+@pytest.fixture
+def killed_at(monkeypatch):
+    """A context in which the process "dies" before the given step and cleans up nothing; a step is a call of one of the functions of os
+    that the writer uses, by name. The context gives a list, which holds the kill if there was one.
+    """
+    @contextlib.contextmanager
+    def killed_at(step, *names):
+        done, kills, unlink = [0], [], writer._unlink
+
+        def counted(function):
+            def call(*arguments, **more):
+                done[0] += 1
+                if done[0] == step:
+                    raise Killed()
+                return function(*arguments, **more)
+            return call
+
+        with monkeypatch.context() as patched:
+            for name in names:
+                patched.setattr(writer.os, name, counted(getattr(os, name)))
+            # After a kill nothing runs that would clean up.
+            patched.setattr(writer, "_unlink", lambda folder, name: None if done[0] >= step else unlink(folder, name))
+            try:
+                yield kills
+            except Killed as kill:
+                kills.append(kill)
+
+    return killed_at

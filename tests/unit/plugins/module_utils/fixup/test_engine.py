@@ -81,36 +81,15 @@ def test_names_of_one_file_stay_one_file(machine):
     assert machine.snapshot() == before
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing but the test catches it."""
-
-
 @pytest.mark.parametrize("step", list(range(1, 16)) + list(range(16, 72, 4)))
-def test_a_run_that_stops_anywhere_is_undone(machine, monkeypatch, step):
+def test_a_run_that_stops_anywhere_is_undone(machine, killed_at, step):
     """Every write to the image counts as a step; the process ends before one of them and cleans up nothing."""
     before = machine.snapshot()
     planned = engine.plan(machine.inspect())
-    done = [0]
-
-    def counted(function):
-        def call(*arguments, **more):
-            done[0] += 1
-            if done[0] == step:
-                raise Killed()
-            return function(*arguments, **more)
-        return call
-
-    with monkeypatch.context() as patched:
-        for name in ("rename", "pwrite", "mkdir", "unlink", "fsync", "ftruncate"):
-            patched.setattr(writer.os, name, counted(getattr(os, name)))
-        # After a kill nothing runs that would clean up.
-        patched.setattr(writer, "_unlink", lambda folder, name: None if done[0] >= step else _unlink(folder, name))
-        try:
-            engine.apply(machine.tree, planned)
-        except Killed:
-            pass
-        else:
-            return                               # a whole run has fewer steps
+    with killed_at(step, "rename", "pwrite", "mkdir", "unlink", "fsync", "ftruncate") as kills:
+        engine.apply(machine.tree, planned)
+    if not kills:
+        return                                   # a whole run has fewer steps
     begun = engine.unfinished(machine.tree)
     engine.recover(machine.tree)
     if begun:
@@ -119,9 +98,6 @@ def test_a_run_that_stops_anywhere_is_undone(machine, monkeypatch, step):
         _without_empty_folders(machine, before)
     situation, _planned, _applied = apply(machine)
     assert engine.verify(situation) == ()
-
-
-_unlink = writer._unlink
 
 
 def _without_empty_folders(machine, before):

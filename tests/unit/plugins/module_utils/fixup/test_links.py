@@ -11,7 +11,7 @@ import os
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine, journal, writer
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import change, engine, journal
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
 
 UNITS = "/etc/systemd/system"
@@ -108,33 +108,12 @@ def test_a_link_that_changed_since_stops_apply_and_undo(linked):
         engine.apply(linked.tree, plan)
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing but the test catches it."""
-
-
 @pytest.mark.parametrize("step", range(1, 40))
-def test_a_run_that_stops_anywhere_is_undone(linked, monkeypatch, step):
+def test_a_run_that_stops_anywhere_is_undone(linked, killed_at, step):
     before = linked.snapshot()
     plan = planned(linked)
-    done = [0]
-    unlink = writer._unlink
-
-    def counted(function):
-        def call(*arguments, **more):
-            done[0] += 1
-            if done[0] == step:
-                raise Killed()
-            return function(*arguments, **more)
-        return call
-
-    with monkeypatch.context() as patched:
-        for name in ("rename", "pwrite", "mkdir", "unlink", "fsync", "symlink"):
-            patched.setattr(writer.os, name, counted(getattr(os, name)))
-        patched.setattr(writer, "_unlink", lambda folder, name: None if done[0] >= step else unlink(folder, name))
-        try:
-            engine.apply(linked.tree, plan)
-        except Killed:
-            pass
+    with killed_at(step, "rename", "pwrite", "mkdir", "unlink", "fsync", "symlink"):
+        engine.apply(linked.tree, plan)
     begun = journal.numbers(linked.tree)
     engine.undo(linked.tree)
     if begun:

@@ -9,21 +9,11 @@ import os
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux.network import fixup
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.situation import MappedAddress, NetworkOptions, TargetNic
+from ansible_collections.agnostic.recovery.tests.unit.plugins.module_utils.fixup.network_samples import LINK, NEW, OLD, planned
 
-OLD = "52:54:00:aa:00:01"
-NEW = "52:54:00:bb:00:02"
-LINK = "/etc/systemd/network/00-agnostic-recovery-{}.link"
 RULE = f'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{{address}}=="{OLD}", NAME="lan0"\n'
 MAPPED = NetworkOptions("mapped", (), (MappedAddress("192.0.2.10", "198.51.100.7/25", "198.51.100.1", ("198.51.100.2", "198.51.100.3")),))
-
-
-def planned(machine, network=NetworkOptions()):
-    draft = Draft(machine.tree)
-    fixup.plan(machine.inspect(network=network), draft)
-    return draft
 
 
 def link(draft, name):

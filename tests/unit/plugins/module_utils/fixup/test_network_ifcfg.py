@@ -6,41 +6,8 @@
 
 import pytest
 
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux.network import fixup
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.situation import MappedAddress, NetworkOptions, TargetNic
-
-OLD = "52:54:00:aa:00:01"
-NEW = "52:54:00:bb:00:02"
-NICS = (TargetNic(NEW), TargetNic("52:54:00:bb:00:03"))
-MAPPINGS = (
-    MappedAddress("192.0.2.10", "198.51.100.7/25", "198.51.100.1", ("198.51.100.2", "198.51.100.3")),
-    MappedAddress("2001:db8::10", "2001:db8:1::7/64", "2001:db8:1::1"),
-)
-DHCP = NetworkOptions("dhcp", NICS)
-MAPPED = NetworkOptions("mapped", NICS, MAPPINGS)
-RED_HAT = "/etc/sysconfig/network-scripts/"
-SUSE = "/etc/sysconfig/network/"
-
-
-@pytest.fixture
-def blank(machine):
-    """The machine without a network configuration."""
-    machine.write("/etc/network/interfaces", "")
-    return machine
-
-
-def planned(machine, network=NetworkOptions()):
-    draft = Draft(machine.tree)
-    fixup.plan(machine.inspect(network=network), draft)
-    return draft
-
-
-def after(machine, path, before, network=NetworkOptions()):
-    """The planned content of a file."""
-    machine.write(path, before)
-    return planned(machine, network).read_text(path)
-
+from ansible_collections.agnostic.recovery.tests.unit.plugins.module_utils.fixup.network_samples import (
+    DHCP, MAPPED, NEW, OLD, RED_HAT, SUSE, after, planned)
 
 IFCFG = f"""# lan
 DEVICE=eth0

@@ -12,49 +12,9 @@ import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import engine
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux.network import fixup
-from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.situation import MappedAddress, NetworkOptions, TargetNic
-
-OLD = "52:54:00:aa:00:01"
-NEW = "52:54:00:bb:00:02"
-NEW2 = "52:54:00:bb:00:03"
-NICS = (TargetNic(NEW), TargetNic(NEW2))
-MAPPINGS = (
-    MappedAddress("192.0.2.10", "198.51.100.7/25", "198.51.100.1", ("198.51.100.2", "198.51.100.3")),
-    MappedAddress("2001:db8::10", "2001:db8:1::7/64", "2001:db8:1::1"),
-)
-DHCP = NetworkOptions("dhcp", NICS)
-MAPPED = NetworkOptions("mapped", NICS, MAPPINGS)
-LINK = "/etc/systemd/network/00-agnostic-recovery-{}.link"
-NETPLAN = "/etc/netplan/01-lan.yaml"
-KEYFILE = "/etc/NetworkManager/system-connections/lan.nmconnection"
-RED_HAT = "/etc/sysconfig/network-scripts/"
-SUSE = "/etc/sysconfig/network/"
-
-
-@pytest.fixture
-def blank(machine):
-    """The machine without a network configuration."""
-    machine.write("/etc/network/interfaces", "")
-    return machine
-
-
-def planned(machine, network=NetworkOptions()):
-    draft = Draft(machine.tree)
-    fixup.plan(machine.inspect(network=network), draft)
-    return draft
-
-
-def after(machine, path, before, network=NetworkOptions()):
-    """The planned content of a file."""
-    machine.write(path, before)
-    return planned(machine, network).read_text(path)
-
-
-def texts(draft, severity):
-    return [finding.text for finding in draft.findings if finding.severity == severity]
-
+from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.situation import MappedAddress, NetworkOptions
+from ansible_collections.agnostic.recovery.tests.unit.plugins.module_utils.fixup.network_samples import (
+    DHCP, KEYFILE, LINK, MAPPED, NETPLAN, NEW, NEW2, NICS, OLD, RED_HAT, SUSE, after, planned, texts)
 
 # bonds, VLANs and bridges: eth0 and eth1 below bond0, its VLAN bond0.7 below br0, which has the address
 
