@@ -68,12 +68,13 @@ def _set(nice: int, io_priority: int) -> None:
 
 
 def _session_nice() -> int:
-    """0 where sessions are no groups."""
+    """0 where sessions are no groups, or this process is in none: its group was made before the first session (the file is empty then)."""
     try:
         with open(_SESSION_NICE, encoding="ascii") as file:
-            return int(file.read().split()[-1])          # "/autogroup-72 nice 0"
+            _group, _word, nice = file.read().partition(" nice ")          # "/autogroup-72 nice 0"
     except OSError:
         return 0
+    return int(nice or 0)
 
 
 def _set_session(nice: int) -> None:

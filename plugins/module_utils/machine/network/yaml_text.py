@@ -23,6 +23,7 @@ _PLAIN = re.compile(_START + r"(?:[^\n:#]|:(?=\S)|(?<=\S)#)*")
 _PLAIN_IN_FLOW = re.compile(r"(?![?:]|-[,\[\]{}])" + _START + r"(?:[^\n:#,\[\]{}]|:(?=[^\s,\[\]{}])|(?<=\S)#)*")
 _REST = re.compile(r"[ \t]*(?:(?<=[ \t])#[^\n]*)?(?=\r?\n|\Z)")
 _STRANGE = re.compile("\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")      # some of them end lines for some readers
+_MARKER = re.compile(r"(?:---|\.\.\.)(?=\s|\Z)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", '"': '"', "\\": "\\", "/": "/", " ": " "}
 
 
@@ -103,6 +104,8 @@ class _Reader:
                 if line_start and "\t" in blanks.group() and following:
                     self._refuse("indented with tabs")
                 self._at = blanks.end()
+                if self._column() == 0 and _MARKER.match(self._text, self._at):
+                    self._refuse("the border of a further document")
                 return
 
     def _column(self):

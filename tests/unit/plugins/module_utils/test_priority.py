@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+from ansible_collections.agnostic.recovery.plugins.module_utils import priority
+
 PROGRAM = """
 import os, subprocess, sys, threading
 from ansible_collections.agnostic.recovery.plugins.module_utils.priority import set_priority, urgent
@@ -67,6 +69,17 @@ def test_a_job_is_nice_to_other_sessions(whole):
         assert said == ([7, 0, 7] if whole else [0, 0, 0])
     else:                # a second change within a tenth of a second is refused
         assert said[0] == (7 if whole else 0)
+
+
+@pytest.mark.parametrize("text", [None, "", "/autogroup-72 nice 0\n"])
+def test_a_process_of_no_session_group_is_made_urgent_as_any_other(monkeypatch, tmp_path, text):
+    path = tmp_path / "autogroup"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setattr(priority, "_SESSION_NICE", str(path))
+    with priority.urgent():
+        assert os.getpriority(os.PRIO_PROCESS, 0) <= 0 or os.geteuid()
+    assert (path.read_text() if path.exists() else None) == text
 
 
 def test_what_is_not_allowed_is_said():

@@ -77,7 +77,10 @@ def test_places_are_those_of_the_values():
     ("a: [[[\0", 1),
     ("%YAML 1.2\n---\na: b\n", 1),
     ("a: b\n...\n", 2),
-], ids=range(24))
+    ("# x\n--- b\n", 2),
+    ("--- a: b\n", 1),
+    ("---\n---\na: b\n", 2),
+], ids=range(27))
 def test_all_else_is_refused_with_its_line(text, line):
     with pytest.raises(MachineError, match=f"line {line} is "):
         parse_yaml(text)
