@@ -23,7 +23,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.image.verify imp
 from ansible_collections.agnostic.recovery.plugins.module_utils.job import tasks
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROCESS = os.path.join(HERE, "image_task_process.py")
+PROCESS = os.path.join(HERE, "image_job_process.py")
 READER = os.path.join(HERE, os.pardir, os.pardir, "reader", "zia_reader.py")
 DISK_SIZE = 2 << 20
 KILLS = 15
@@ -39,8 +39,11 @@ def run(kind, place, path, **more):
 
 def kill_at_some_time(specification, longest):
     """Whether a process that does this was killed before its end."""
-    process = subprocess.Popen([sys.executable, PROCESS, json.dumps(specification)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, universal_newlines=True)
+    process = subprocess.Popen([sys.executable, PROCESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               universal_newlines=True)
+    with process.stdin:
+        process.stdin.write(json.dumps(specification))
+    process.stdin = None
     assert process.stdout.readline() == "started\n"
     time.sleep(longest)
     process.send_signal(signal.SIGKILL)

@@ -40,8 +40,9 @@ def postgresql(tmp_path_factory):
     as_user = []
     if os.geteuid() == 0:                            # PostgreSQL refuses to run as root
         user = pwd.getpwnam("postgres")
-        for place in [folder] + list(folder.parents)[:2]:
-            os.chmod(str(place), 0o755)
+        for place in [folder] + list(folder.parents):
+            if not os.stat(str(place)).st_mode & 0o001:
+                os.chmod(str(place), 0o755)
         os.chown(str(folder), user.pw_uid, user.pw_gid)
         as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
     port = free_port()
