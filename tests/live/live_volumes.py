@@ -16,7 +16,7 @@ FSCK = {"ext4": ["e2fsck", "-f", "-n"], "xfs": ["xfs_repair", "-n"]}
 
 
 def check_file_systems(paths, kinds):
-    """Check the file systems of these kinds; returns their kinds. Logical volumes must be one stretch, as those of the live machines are.
+    """Check the file systems of these kinds; returns their kinds. Plain logical volumes must be one stretch, as those of the live machines are.
 
     A frozen ext4 is as clean as an unmounted one. A frozen xfs still has its log, which xfs_repair wants replayed: check it after a boot.
     """
@@ -32,7 +32,7 @@ def check_file_systems(paths, kinds):
         assert not [group.problem for group in groups if group.problem]
         for group in groups:
             assert not [volume.name for volume in group.logical_volumes if volume.name.startswith("dr-snap")], "the image holds a reserve"
-            for volume in group.logical_volumes:
+            for volume in (each for each in group.logical_volumes if not each.obstacle):
                 extent, = extents(group, volume)
                 content = probe_content(lambda offset, length, at=extent: readers[at.disk](at.start + offset, length), volume.size)
                 volumes.append((extent.disk, extent.start, volume.size, content.kind))

@@ -7,6 +7,7 @@
 Takes tens of minutes where there is no KVM.
 """
 
+import live_thin
 import pytest
 from live_ledger import Ledger, rows_of
 from live_volumes import check_file_systems
@@ -17,16 +18,20 @@ CHURN = ("nohup sh -c 'mkdir -p /srv/churn; n=0; while :; do n=$((n+1)); dd if=/
 
 
 def capture_under_load(site, name, **hardware):
-    """Capture the machine while it works; returns what was written to its database meanwhile."""
+    """Capture the machine while it works; returns what was written to its database meanwhile, and to its thin volume, if it has one."""
+    thin = name == "lvm"
     with site.boot(name, **hardware) as vm:
         vm.ssh(CHURN)
+        if thin:
+            live_thin.begin(vm)
         with Ledger(vm.sql_port, site.live["database"]) as ledger:
             ledger.wait_for(100)
             site.playbook("agnostic.recovery.capture", name, vm, dr_freeze_limit=FREEZE_LIMIT)
             ledger.wait_for(sum(len(rows) for rows in ledger.committed) + 20)
             assert_nothing_left(vm)
+        written = live_thin.lines(vm) if thin else []
     assert ledger.error is None
-    return ledger
+    return ledger, written
 
 
 def assert_nothing_left(vm):
@@ -62,7 +67,7 @@ def report(name, image):
 # LVM is opened by libguestfs, in an appliance of its own.
 @pytest.mark.parametrize("name, source", [("lvm", {"bus": "virtio-blk"}), ("plain", {"bus": "ahci", "nic": "e1000"})], ids=["lvm", "plain"])
 def test_a_server_is_captured_while_it_works(site, name, source):
-    ledger = capture_under_load(site, name, **source)
+    ledger, written = capture_under_load(site, name, **source)
     disks = site.recover(name, "kvm")
     image = site.image(name)
     report(name, image)
@@ -71,5 +76,8 @@ def test_a_server_is_captured_while_it_works(site, name, source):
     with site.boot_from(disks, bus="virtio-scsi") as vm:
         vm.wait_for_ssh()
         assert_recovered(site, vm, ledger, image)
+        if written:
+            assert {"vg1/pool_tmeta", "vg1/pool_tdata"} < {volume["name"] for volume in image["evidence"]["snapshots"]["volumes"]}
+            live_thin.check(vm, written, image["evidence"]["window"])
         vm.power_off()
     assert sorted(check_file_systems(disks, ["ext4", "xfs"])) == ["ext4", "xfs"]

@@ -10,11 +10,15 @@ for one that is frozen already (EBUSY), so that several volumes could not stand 
 while the root is frozen. So the reserves are made by LVM beforehand, as plain volumes, and the tables are exchanged by us. LVM's metadata
 never knows of a snapshot, and after a crash there is none: tables live in memory.
 
+Thin volumes are held by holding their pool: its metadata and its data are such volumes themselves. What the file systems flush when they
+are frozen the pool has committed (drivers/md/dm-thin.c); what a pool that is used otherwise commits meanwhile finds its data older, as
+after a power failure.
+
 The image gets the label and metadata areas of the physical volumes as they were before the reserves were made.
 """
 
 import os
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import SourceError
 from ..machine.disk import read_disk
@@ -24,20 +28,24 @@ from .devmapper import Target
 from .hostdisks import LVM, Host
 from .lvm import VolumeGroup, read_volume_groups
 from .lvm_leftovers import PREFIX, REAL, Guard
-from .lvmgroup import LogicalVolume
+from .lvmgroup import POOL_PART, LogicalVolume
 from .mapread import ReadAt
 from .ranges import Ranges
 from .stripes import Segment, spread
+from .thinpool import allocated
 from .usedmap import used_map
+from .volume import attempt
 
 _UUID = "AGNOSTIC.RECOVERY-"
 _CHUNK = 16               # sectors that are copied together when one of them is overwritten
 _SMALLEST = 32 << 20      # bytes of a reserve
 _SECTOR = 512
+_UUID_LENGTH = 32         # of a group or volume, without its dashes
+_POOL_METADATA = "_tmeta"
 
 
 class Origin(NamedTuple):
-    """A logical volume of which a snapshot is made."""
+    """A logical volume of which a snapshot is made; also one that is the metadata or the data of a thin pool."""
     group: VolumeGroup
     volume: LogicalVolume
     device: str           # its name in device mapper
@@ -51,22 +59,32 @@ class Origin(NamedTuple):
 def find_origins(disks: Sequence, host: Host, percent: int) -> Tuple[Origin, ...]:
     """The logical volumes with mounted file systems that lie on these disks in plain stretches; each gets `percent` of its size as reserve.
 
-    disks: each with read_at and its model. Thin, RAID and cached volumes, and groups on arrays or LUKS, are not among them: they are read
-    while everything is frozen.
+    disks: each with read_at and its model. For thin volumes it is their pool, metadata before data. RAID and cached volumes, and groups on
+    arrays or LUKS, are not among them: they are read while everything is frozen.
     Raises SourceError.
     """
     used = {name for use in host.uses if use.place != "swap" for name in _chain(host, use.device)}
-    devices = {device.mapper_uuid: device for device in host.devices.values() if device.name in used}
+    devices = {_volume_uuid(device.mapper_uuid): device for device in host.devices.values() if device.name in used}
     if not any(uuid.startswith(LVM) for uuid in devices):
         return ()
     found = []
     for group in read_volume_groups([(disk.read_at, disk.model) for disk in disks]):
         for volume in group.logical_volumes:
             device = devices.get(LVM + group.uuid.replace("-", "") + volume.uuid.replace("-", ""))
-            if device and not volume.obstacle and all(target.kind in ("linear", "striped") for target in devmapper.table(device.mapper)):
-                extents = -(-max(volume.size * percent // 100, _SMALLEST) // group.extent_size)
+            if device and volume.segments and all(target.kind in ("linear", "striped") for target in devmapper.table(device.mapper)):
+                extents = -(-_reserve(volume.size, percent) // group.extent_size)
                 found.append(Origin(group, volume, device.mapper, extents * group.extent_size))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda origin: not origin.device.endswith(_POOL_METADATA)))
+
+
+def _reserve(size: int, percent: int) -> int:
+    """Bytes; never more than it takes to keep all of the volume, and a list with 16 bytes for each chunk."""
+    return min(max(size * percent // 100, _SMALLEST), size + size // 256 + (1 << 20))
+
+
+def _volume_uuid(mapper_uuid: str) -> str:
+    """LVM adds the role of a hidden volume to the uuids of group and volume: "-tdata", "-tmeta" (lvm2 lib/activate/dev_manager.c)."""
+    return mapper_uuid[:len(LVM) + 2 * _UUID_LENGTH]
 
 
 def shortage(origins: Sequence[Origin]) -> str:
@@ -124,6 +142,8 @@ class LvmSnapshots(Snapshots):
             column.area for origin in self._origins for column in columns_of(origin))
 
     def create(self) -> None:
+        if any(origin.volume.obstacle == POOL_PART for origin in self._origins):
+            _commit_pools()
         for origin in self._origins:
             devmapper.exchange(PREFIX + origin.device)
             devmapper.load(origin.device, (_origin_target(origin, _number(PREFIX + origin.device + REAL)),))
@@ -131,10 +151,11 @@ class LvmSnapshots(Snapshots):
 
     def pieces(self) -> Tuple[Piece, ...]:
         found = list(self._fixed) + [Piece(area, Ranges(), _read_zeros) for area in _free_areas(_groups(self._origins))]
+        held = {(origin.group.uuid, origin.volume.name): Held(origin.volume, self._reader(PREFIX + origin.device, origin.volume.size))
+                for origin in self._origins}
         for origin in self._origins:
-            read_at = self._reader(PREFIX + origin.device, origin.volume.size)
-            content = read_disk(origin.volume.name, read_at, origin.volume.size)
-            used = spread(origin.volume.segments, used_map(read_at, content, frozen=True).ranges)
+            volume, read_at = held[origin.group.uuid, origin.volume.name]
+            used = spread(volume.segments, used_of(volume, read_at, held.get((origin.group.uuid, volume.metadata))))
             for column in columns_of(origin):
                 ranges = used[column.member].shift(column.shift).clip(column.area.start, column.area.start + column.area.size)
                 found.append(Piece(column.area, ranges, column_reader(column, read_at)))
@@ -178,8 +199,7 @@ class LvmSnapshots(Snapshots):
         devmapper.create(name, _UUID + origin.device, (table,), resume=False)
 
     def _reader(self, name, size) -> ReadAt:
-        number = _number(name)
-        fd = os.open(f"/dev/dm-{number.split(':')[1]}", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(_node(_number(name)), os.O_RDONLY | os.O_CLOEXEC)
         self._open.append(fd)
 
         def read_at(offset, length):
@@ -189,6 +209,12 @@ class LvmSnapshots(Snapshots):
                 raise SourceError(f"The snapshot {name} ended at byte {offset + len(data)}.")
             return data
         return read_at
+
+
+class Held(NamedTuple):
+    """A logical volume as its snapshot holds it."""
+    volume: LogicalVolume
+    read_at: ReadAt
 
 
 class Column(NamedTuple):
@@ -213,7 +239,6 @@ def columns_of(origin: Origin) -> List[Column]:
 
 def column_reader(column: Column, read_volume: ReadAt) -> ReadAt:
     """read_at of the column's disk, inside of its area, from what `read_volume` reads of the logical volume."""
-    """Reads by offsets of the disk what the logical volume holds there."""
     segment = column.segment
     chunk = segment.chunk if len(segment.columns) > 1 else segment.length
 
@@ -226,6 +251,17 @@ def column_reader(column: Column, read_volume: ReadAt) -> ReadAt:
             offset, length = offset + step, length - step
         return b"".join(parts)
     return read_at
+
+
+def used_of(volume: LogicalVolume, read_at: ReadAt, pool_metadata: Optional[Held]) -> Ranges:
+    """The used bytes of a volume that stands still. `pool_metadata`: of the data of a thin pool, held since the same moment."""
+    if volume.obstacle != POOL_PART:
+        return used_map(read_at, read_disk(volume.name, read_at, volume.size), frozen=True).ranges
+    # Its first block looks like that of some thin volume: it tells nothing.
+    found = None
+    if pool_metadata:
+        found, _reason = attempt(allocated, pool_metadata.read_at, pool_metadata.volume.size, volume.size)
+    return Ranges.whole(volume.size) if found is None else found
 
 
 def _read_zeros(_offset: int, length: int) -> bytes:
@@ -264,6 +300,21 @@ def _origin_target(origin: Origin, real: str) -> Target:
 def _reserve_device(origin: Origin) -> str:
     """LVM's name for it in device mapper: dashes inside the names of group and volume are doubled."""
     return "-".join(name.replace("-", "--") for name in (origin.group.name, PREFIX + origin.volume.name))
+
+
+def _commit_pools() -> None:
+    """A flush of a thin volume makes its pool write what metadata it holds in memory."""
+    for device in devmapper.devices():
+        if any(target.kind == "thin" for target in devmapper.table(device.name)):
+            fd = os.open(_node(device.number), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def _node(number: str) -> str:
+    return f"/dev/dm-{number.split(':')[1]}"
 
 
 def _number(name: str) -> str:

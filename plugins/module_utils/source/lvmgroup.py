@@ -6,7 +6,7 @@
 
 A logical volume is `plain` when its bytes are just extents of physical volumes, linear or striped, and nothing else in the group refers to
 it. Of all others (mirrors, RAID, thin pools, caches, snapshots, their origins and parts) only the extents are told: who interprets what
-lies there would have to be that driver.
+lies there would have to be that driver. Of the parts of a thin pool, its data and its metadata, it is also told where their bytes are.
 """
 
 from typing import Dict, List, NamedTuple, Sequence, Set, Tuple
@@ -20,6 +20,7 @@ MAX_EXTENT = 1 << 32            # extents are numbered by 32 bits
 STRIPED = ("striped", "linear")
 AREAS = {"striped": "stripes", "linear": "stripes", "mirror": "mirrors"}    # segment types that lie on physical volumes themselves
 PLAIN_STATUS = {"READ", "WRITE", "VISIBLE", "FIXED_MINOR"}
+POOL_PART = "part of thin-pool"                                             # an obstacle
 
 Section = Dict[str, Value]
 
@@ -36,8 +37,9 @@ class LogicalVolume(NamedTuple):
     uuid: str
     size: int                            # bytes
     areas: Tuple[Area, ...]              # all that it occupies itself, without what it refers to
-    segments: Tuple[Segment, ...]        # where its bytes are, if it is plain
+    segments: Tuple[Segment, ...]        # where its bytes are, if it is plain or part of a thin pool; () if they are on other volumes
     obstacle: str                        # what makes it not plain: "thin-pool", "part of another volume"; "" if it is plain
+    metadata: str = ""                   # of the data of a thin pool: the name of the volume with its metadata
 
 
 class Extents(NamedTuple):
@@ -75,14 +77,17 @@ def parse_logical_volumes(sections: Section, physical: Dict[str, Extents], exten
     names = [name for name in sections if section_of(sections, name)]
     parts = [_segments_of(section_of(sections, name)) for name in names]
     references = _references(parts)
+    metadata = {text_of(segment, "pool"): text_of(segment, "metadata") for segments in parts for segment in segments
+                if text_of(segment, "type") == "thin-pool"}
     found = []
     for name, segments in zip(names, parts):
         section = section_of(sections, name)
         areas = tuple(area for segment in segments for area in _areas(segment, physical))
         obstacle = _obstacle(section, segments, references.get(name, set()), physical)
-        plain = () if obstacle else tuple(_plain_segment(segment, physical, extent_size) for segment in segments)
+        known = not obstacle or (obstacle == POOL_PART and _on_physical(segments, physical))
+        plain = tuple(_plain_segment(segment, physical, extent_size) for segment in segments) if known else ()
         size = sum(whole_number(segment, "extent_count") for segment in segments) * extent_size
-        found.append(LogicalVolume(name, text_of(section, "id"), size, areas, plain, obstacle))
+        found.append(LogicalVolume(name, text_of(section, "id"), size, areas, plain, obstacle, metadata.get(name, "")))
     _check_overlap(found)
     return tuple(found)
 
@@ -162,9 +167,11 @@ def _obstacle(section: Section, segments: Sequence[Section], using: Set[str], ph
     unusual = [str(word) for word in status if word not in PLAIN_STATUS]
     if unusual:
         return " and ".join(unusual)
-    if not segments or any(area not in physical for segment in segments for area, _first in _pairs(segment)):
-        return "on other volumes"
-    return ""
+    return "" if _on_physical(segments, physical) else "on other volumes"
+
+
+def _on_physical(segments: Sequence[Section], physical: Dict[str, Extents]) -> bool:
+    return bool(segments) and all(area in physical for segment in segments for area, _first in _pairs(segment))
 
 
 def _plain_segment(segment: Section, physical: Dict[str, Extents], extent_size: int) -> Segment:

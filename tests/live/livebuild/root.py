@@ -13,7 +13,7 @@ from demobuild.run import BuildError, chroot, run
 
 PACKAGES = (
     "systemd-sysv", "dbus", "udev", "kmod", "iproute2", "openssh-server", "procps",
-    "linux-image-amd64", "initramfs-tools", "zstd", "grub-pc", "e2fsprogs", "xfsprogs", "lvm2", "util-linux",
+    "linux-image-amd64", "initramfs-tools", "zstd", "grub-pc", "e2fsprogs", "xfsprogs", "lvm2", "thin-provisioning-tools", "util-linux",
     "postgresql-15", "python3", "python3-cryptography", "python3-zstandard", "python3-boto3",
 )
 VERSION = "15"

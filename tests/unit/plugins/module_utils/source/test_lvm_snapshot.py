@@ -10,10 +10,11 @@ import struct
 from ansible_collections.agnostic.recovery.plugins.module_utils.source import devmapper
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvm import PhysicalVolume, VolumeGroup
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvm_snapshot import (
-    LvmSnapshots, Origin, column_reader, columns_of)
-from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvmgroup import Area, LogicalVolume
+    Held, LvmSnapshots, Origin, column_reader, columns_of, used_of)
+from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvmgroup import POOL_PART, Area, LogicalVolume
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.ranges import Ranges
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.stripes import Place, Segment, pieces
+from ansible_collections.agnostic.recovery.tests.unit.plugins.module_utils.source.builders import Ext
 
 CHUNK = 64
 
@@ -92,3 +93,13 @@ def test_lists_of_the_kernel_are_read():
 def test_numbers_of_devices():
     assert devmapper.number_text((253 << 8) | 7) == "253:7"
     assert devmapper.number_text((0x123 << 20) | (8 << 8) | 0x45) == "8:{0}".format((0x123 << 8) | 0x45)
+
+
+def test_what_the_data_of_a_thin_pool_look_like_tells_nothing():
+    """Its first block is that of some thin volume, here of an ext4: without the pool's metadata all of it is used."""
+    image = bytes(Ext().image)
+    data = LogicalVolume("pool_tdata", "a", len(image), (), (), POOL_PART, "pool_tmeta")
+    read_at = Disk("pool_tdata", image).read_at
+    for metadata in (None, Held(data._replace(name="pool_tmeta", size=8192, metadata=""), Disk("pool_tmeta", bytes(8192)).read_at)):
+        assert used_of(data, read_at, metadata) == Ranges([(0, len(image))])
+    assert used_of(data._replace(obstacle=""), read_at, None).total < len(image)
