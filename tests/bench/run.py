@@ -9,6 +9,7 @@ time includes a sync of what it wrote. Prints a table and the promises of each s
 import argparse
 import json
 import os
+import signal
 import sys
 
 import again
@@ -23,6 +24,7 @@ SECTIONS = ("first", "again", "objects")
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))       # so that what was started and mounted ends too
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", required=True, help="folder with room for 50 GB; the disk is kept there")
     parser.add_argument("--rounds", type=int, default=3, help="of the section first")
