@@ -55,6 +55,12 @@ class Origin(NamedTuple):
     def label(self):
         return f"{self.group.name}/{self.volume.name}"
 
+    @property
+    def reserve_name(self):
+        """In LVM, which keeps "_tdata" and the like in names for itself."""
+        pool, _mark, part = self.volume.name.rpartition("_")
+        return PREFIX + (f"{pool}.{part}" if self.volume.obstacle == POOL_PART else self.volume.name)
+
 
 def find_origins(disks: Sequence, host: Host, percent: int) -> Tuple[Origin, ...]:
     """The logical volumes with mounted file systems that lie on these disks in plain stretches; each gets `percent` of its size as reserve.
@@ -128,7 +134,7 @@ class LvmSnapshots(Snapshots):
                     raise SourceError(f"The volume group {group.name} was changed when the capture began. Capture again.")
             self._fixed = tuple(self._keep(area) for area in _metadata_areas(_groups(self._origins)))
             for origin in self._origins:
-                lvm_commands.create_volume(origin.group.name, PREFIX + origin.volume.name, origin.reserve)
+                lvm_commands.create_volume(origin.group.name, origin.reserve_name, origin.reserve)
                 self._prepare(origin)
             self._seqno = _seqnos()
         except BaseException:
@@ -299,7 +305,7 @@ def _origin_target(origin: Origin, real: str) -> Target:
 
 def _reserve_device(origin: Origin) -> str:
     """LVM's name for it in device mapper: dashes inside the names of group and volume are doubled."""
-    return "-".join(name.replace("-", "--") for name in (origin.group.name, PREFIX + origin.volume.name))
+    return "-".join(name.replace("-", "--") for name in (origin.group.name, origin.reserve_name))
 
 
 def _commit_pools() -> None:

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.disk import read_disk
 from ansible_collections.agnostic.recovery.plugins.module_utils.source import lvm
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.disk import open_disk
+from ansible_collections.agnostic.recovery.plugins.module_utils.source.lvm_snapshot import Origin
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.ranges import Ranges
 from ansible_collections.agnostic.recovery.plugins.module_utils.source.usedmap import used_maps
 from file_trees import tree_of
@@ -198,3 +199,8 @@ def test_layered_volumes_keep_all_their_extents(group, work):
     notes = " ".join(each.parts[0].note for each in maps)
     assert "origin (part of snapshot)" in notes and "pool_tmeta (part of thin-pool)" in notes
     assert maps[1].ranges.total < SIZES[1] and maps[2].ranges.total < SIZES[2]
+    # the parts of a thin pool are held by snapshots: where their bytes are, and a name that lvm2 takes
+    assert volumes["pool_tdata"].metadata == "pool_tmeta"
+    for name in ("pool_tmeta", "pool_tdata"):
+        assert [("abc".index(extent.disk[-1]), extent.start, extent.length) for extent in lvm.extents(found, volumes[name])] == areas[name]
+        group.create(Origin(found, volumes[name], "data-" + name, MIB).reserve_name, 1)
