@@ -11,6 +11,7 @@ A fix-up is a module with
 """
 
 import os
+import stat
 import time
 
 from typing import Dict, List, NamedTuple, Tuple
@@ -20,17 +21,20 @@ from ..target.profile import Profile
 from . import journal, writer
 from .change import Finding, Plan
 from .draft import Draft
+from .labels import Labels
 from .linux import (
     agents, cloud_init, cpu_level, disk_names, distribution, firmware, hibernation, initramfs, left_names, lvm, md_arrays, missing_disks,
-    serial_console, stale_files, uefi_fallback, unified_kernels,
+    selinux, serial_console, stale_files, uefi_fallback, unified_kernels,
 )
 from .linux.network import fixup as network
 from .situation import Options, Situation, inspect
 
-# In this order: the initramfs takes in files that the others write, and the UEFI fallback copies menus that they have changed.
+# In this order: the initramfs takes in files that the others write, the UEFI fallback copies menus that they have changed, and SELinux
+# labels belong to all that the others create.
 FIXUPS = (
     distribution, cpu_level, firmware, disk_names, missing_disks, lvm, md_arrays, hibernation, stale_files, left_names, network,
     cloud_init, agents, serial_console, uefi_fallback, unified_kernels, initramfs,
+    selinux,
 )
 
 
@@ -86,10 +90,11 @@ def apply(tree, planned: Plan) -> Applied:
     if not wanted:
         return Applied(0, ())
     check_room(tree, wanted)
-    number = journal.begin(tree, planned, wanted)
+    labels = Labels(tree)
+    number = journal.begin(tree, planned, wanted, labels)
     try:
         for edit in wanted:
-            _make(tree, edit)
+            _make(tree, edit, labels)
     except FixupError as error:
         try:
             journal.undo(tree, number)
@@ -130,7 +135,7 @@ def undo(tree) -> Tuple[str, ...]:
     return tuple(path for number in reversed(journal.numbers(tree)) for path in journal.undo(tree, number))
 
 
-def _make(tree, edit):
+def _make(tree, edit, labels):
     if edit.kind == "append":
         writer.append_file(tree, edit.path, edit.offset, edit.after)
         return
@@ -143,11 +148,12 @@ def _make(tree, edit):
         missing.append(parent)
         parent = os.path.dirname(parent)
     for folder in reversed(missing):
-        writer.make_folder(tree, folder)
+        writer.make_folder(tree, folder, 0o755, labels.of(folder, stat.S_IFDIR).value)
     if edit.kind == "link":
-        writer.write_link(tree, edit.path, edit.after.decode("utf-8", "surrogateescape"))
+        target, label = edit.after.decode("utf-8", "surrogateescape"), labels.of(edit.path, stat.S_IFLNK).value
+        writer.write_link(tree, edit.path, target, label=label)
     else:
-        writer.write_file(tree, edit.path, edit.after, edit.mode)
+        writer.write_file(tree, edit.path, edit.after, edit.mode, labels.of(edit.path, stat.S_IFREG).value)
 
 
 def check_room(tree, wanted) -> None:

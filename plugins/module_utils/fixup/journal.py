@@ -22,6 +22,7 @@ import base64
 import hashlib
 import json
 import os
+import stat
 import time
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -29,6 +30,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ..errors import FixupError, MachineError
 from . import writer
 from .change import AppendArchive, Change, ChangeLink, Plan, RemoveFile, summary
+from .labels import Labels
 
 FOLDER = "/var/lib/agnostic.recovery/fixups"
 FORMAT = 1
@@ -123,7 +125,7 @@ def _is_sound(data):
     )
 
 
-def begin(tree, plan: Plan, wanted: Sequence[Edit]) -> int:
+def begin(tree, plan: Plan, wanted: Sequence[Edit], labels: Labels) -> int:
     """Writes the journal and all originals durably; gives its number."""
     number = max(_names(tree), default=0) + 1
     home = f"{FOLDER}/{number}"
@@ -133,7 +135,7 @@ def begin(tree, plan: Plan, wanted: Sequence[Edit]) -> int:
     # The parts that the journal needs are made at once, those that edits need by apply.
     for path in made:
         if home == path or home.startswith(path + "/"):
-            writer.make_folder(tree, path, 0o755 if path in ("/var", "/var/lib") else 0o700)
+            writer.make_folder(tree, path, 0o755 if path in ("/var", "/var/lib") else 0o700, labels.of(path, stat.S_IFDIR).value)
     data = {
         "format": FORMAT,
         "state": "begun",
@@ -145,8 +147,9 @@ def begin(tree, plan: Plan, wanted: Sequence[Edit]) -> int:
         "folders": folders,
     }
     # First without entries: a run killed while it keeps the originals has changed nothing, and undo finds what it made.
-    _write(tree, number, data)
-    data["entries"] = [_entry(tree, home, count, edit) for count, edit in enumerate(wanted)]
+    label = labels.of(f"{home}/journal.json", stat.S_IFREG).value
+    _write(tree, number, data, label)
+    data["entries"] = [_entry(tree, f"{home}/original-{count}", label, edit) for count, edit in enumerate(wanted)]
     _write(tree, number, data)
     return number
 
@@ -193,9 +196,9 @@ def _names(tree):
     return [int(name) for name in tree.listdir(FOLDER) if name.isdigit()] if tree.isdir(FOLDER) else []
 
 
-def _write(tree, number, data):
+def _write(tree, number, data, label=b""):
     text = json.dumps(data, indent=1, sort_keys=True)
-    writer.write_file(tree, f"{FOLDER}/{number}/journal.json", text.encode("utf-8", "surrogateescape"), 0o600)
+    writer.write_file(tree, f"{FOLDER}/{number}/journal.json", text.encode("utf-8", "surrogateescape"), 0o600, label)
 
 
 def _missing_folders(tree, paths):
@@ -217,7 +220,8 @@ def _touched_folders(tree, made, wanted):
     return sorted(path for path in parents if tree.isdir(path))
 
 
-def _entry(tree, home, count, edit):
+def _entry(tree, original, label, edit):
+    """The entry of an edit. What is there before it is kept as `original`, which gets `label`."""
     entry = {
         "path": edit.path,
         "kind": edit.kind,
@@ -255,10 +259,10 @@ def _entry(tree, home, count, edit):
         raise FixupError(f"{edit.path} changed between plan and apply. Plan again.")
     if edit.before is not None:
         entry.update(
-            status=_status_data(writer.read_status(tree, edit.path)), original=f"original-{count}", size_before=len(edit.before),
+            status=_status_data(writer.read_status(tree, edit.path)), original=os.path.basename(original), size_before=len(edit.before),
             sha256_before=hashlib.sha256(edit.before).hexdigest(),
         )
-        writer.write_file(tree, f"{home}/{entry['original']}", edit.before, 0o600)
+        writer.write_file(tree, original, edit.before, 0o600, label)
     if edit.kind == "write":
         entry["sha256_after"] = hashlib.sha256(edit.after).hexdigest()
     return entry

@@ -88,13 +88,28 @@ def read_status(tree, path) -> Status:
             os.close(descriptor)
 
 
-def write_file(tree, path: str, data: bytes, mode: int) -> None:
-    """Gives the file a new content. An existing one keeps its status; a new one is root's, with `mode` and its folder's SELinux label."""
+def read_label(tree, path: str) -> Optional[bytes]:
+    """The SELinux label of anything, links not followed: b"" without one, None where the file system, as it is mounted, keeps none."""
+    with place(tree, path) as (folder, name):
+        try:
+            return os.getxattr(_way(folder, name), LABEL, follow_symlinks=False)
+        except OSError as error:
+            if error.errno == errno.ENODATA:
+                return b""
+            if error.errno == errno.ENOTSUP:
+                return None
+            raise
+
+
+def write_file(tree, path: str, data: bytes, mode: int, label: bytes = b"") -> None:
+    """Gives the file a new content. An existing one keeps its status; a new one is root's, with `mode` and the SELinux label `label`, or
+    without one its folder's.
+    """
     with place(tree, path) as (folder, name):
         try:
             old = _open_regular(folder, name, os.O_RDONLY)
         except FileNotFoundError:
-            _replace(folder, name, data, _new_status(folder, mode))
+            _replace(folder, name, data, _new_status(folder, mode, label))
             return
         try:
             status, links = _status(old), os.fstat(old).st_nlink
@@ -187,9 +202,9 @@ def read_link(tree, path: str) -> Tuple[Optional[str], Optional[Status]]:
         return os.fsencode(os.readlink(name, dir_fd=folder)).decode("utf-8", "surrogateescape"), status
 
 
-def write_link(tree, path: str, target: str, status: Optional[Status] = None) -> None:
+def write_link(tree, path: str, target: str, status: Optional[Status] = None, label: bytes = b"") -> None:
     """Makes a symbolic link, or replaces one. It gets the whole `status`, times included; without one it is root's, with the SELinux
-    label of the link that it replaces, else its folder's.
+    label of the link that it replaces. A new one gets `label`, or without it its folder's.
     """
     _target, old = read_link(tree, path)
     with place(tree, path) as (folder, name):
@@ -201,13 +216,12 @@ def write_link(tree, path: str, target: str, status: Optional[Status] = None) ->
             if status is not None:
                 os.chown(temporary, status.uid, status.gid, dir_fd=folder, follow_symlinks=False)
                 for key, value in status.xattrs.items():
-                    os.setxattr(way, key, value, follow_symlinks=False)
+                    _set_xattr(way, key, value, follow_symlinks=False)
                 os.utime(temporary, ns=(status.atime, status.mtime), dir_fd=folder, follow_symlinks=False)
             else:
-                label = old.xattrs.get(LABEL, b"") if old is not None else b""
-                label = label or _label(folder)
-                if label:
-                    os.setxattr(way, LABEL, label, follow_symlinks=False)
+                wanted = old.xattrs.get(LABEL, b"") if old is not None else _new_label(folder, label)
+                if wanted:
+                    _set_xattr(way, LABEL, wanted, follow_symlinks=False)
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             _unlink(folder, temporary)
@@ -244,12 +258,13 @@ def remove_temporary(tree, path: str) -> None:
         _unlink(folder, name + TEMPORARY)
 
 
-def make_folder(tree, path: str, mode: int = 0o755) -> None:
+def make_folder(tree, path: str, mode: int, label: bytes) -> None:
+    """An empty `label` gives it that of the folder around it."""
     with place(tree, path) as (folder, name):
         os.mkdir(name, mode, dir_fd=folder)
         descriptor = _open(folder, name, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _set_status(descriptor, _new_status(folder, mode), False)
+            _set_status(descriptor, _new_status(folder, mode, label), False)
         finally:
             os.close(descriptor)
         os.fsync(folder)
@@ -289,18 +304,19 @@ def _write_all(descriptor, data, offset=0):
         offset += written
 
 
-def _new_status(folder, mode):
-    """Of something new: root's, with its folder's SELinux label, as the kernel would give it when nothing else is said."""
-    label = _label(folder)
+def _new_status(folder, mode, label):
+    """Of something new, which is root's."""
+    label = _new_label(folder, label)
     return Status(mode, 0, 0, 0, 0, {LABEL: label} if label else {})
 
 
-def _label(folder):
-    """b"" where the file system has no labels."""
+def _new_label(folder, wanted):
+    """Of something new: without a wish its folder's, as the kernel would give it. b"" where the file system keeps no labels."""
     try:
-        return os.getxattr(folder, LABEL)
-    except OSError:
-        return b""
+        own = os.getxattr(folder, LABEL)
+    except OSError as error:
+        return wanted if error.errno == errno.ENODATA else b""
+    return wanted or own
 
 
 def _set_status(descriptor, status, times):
@@ -310,9 +326,22 @@ def _set_status(descriptor, status, times):
         if name not in status.xattrs:
             os.removexattr(descriptor, name)
     for name, value in status.xattrs.items():
-        os.setxattr(descriptor, name, value)
+        _set_xattr(descriptor, name, value)
     if times:
         os.utime(descriptor, ns=(status.atime, status.mtime))
+
+
+def _set_xattr(target, name, value, **how):
+    try:
+        os.setxattr(target, name, value, **how)
+    except OSError as error:
+        # security/selinux/hooks.c, selinux_inode_setxattr
+        if name == LABEL and error.errno in (errno.EINVAL, errno.EACCES):
+            raise FixupError(
+                f"This worker does not let files have the SELinux label {value!r}, as its own SELinux policy does not know it. "
+                "Recover on a worker without SELinux, or give this run the right mac_admin."
+            ) from error
+        raise
 
 
 def _names(target, **how):
