@@ -15,6 +15,8 @@ description:
   - Puts the machine's boot loader where UEFI firmware without boot entries looks for it, lets LVM and mdadm find the target's disks, and
     lets the machine boot without disks that were not recovered.
   - These are edits of files from outside. No program of the recovery image runs, nothing is installed, no network is used.
+  - Where the machine uses SELinux, files that are new get the label that its own policy gives them, so it needs no boot that relabels
+    all files. Files that are changed keep their label.
   - The originals stay in the image below C(/var/lib/agnostic.recovery/fixups), so O(state=undone) brings back every byte, owner, mode,
     label and time. A run that was killed is undone before the next one begins.
 author:

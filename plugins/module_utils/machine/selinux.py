@@ -14,8 +14,8 @@ from .filecontexts import FileContexts, parse_rules, parse_substitutions
 CONFIG = "/etc/selinux/config"
 DEFAULT_TYPE = "targeted"                        # libselinux, selinux_config.c, SELINUXDEFAULT
 
-_MODE = re.compile(r"^SELINUX=\s*(enforcing|permissive|disabled)", re.MULTILINE | re.IGNORECASE)
-_TYPE = re.compile(r"^\s*SELINUXTYPE=[^\S\n]*(\S.*)$", re.MULTILINE | re.IGNORECASE)
+_MODE = re.compile(r"^SELINUX=[^\S\n]*(enforcing|permissive|disabled)", re.MULTILINE | re.IGNORECASE)
+_TYPE = re.compile(r"^[^\S\n]*SELINUXTYPE=[^\S\n]*(\S.*)$", re.MULTILINE | re.IGNORECASE)
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -30,7 +30,7 @@ def read_policy(tree) -> Optional[Policy]:
     if not tree.isfile(CONFIG):
         return None
     try:
-        text = tree.read_text(CONFIG)
+        text = tree.read_text(CONFIG, limit=65536)
     except MachineError as error:
         return Policy("", None, (str(error),))
     # The first mode counts, and the last type. A mode that is none disables nothing.

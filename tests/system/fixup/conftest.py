@@ -90,17 +90,17 @@ def root(tmp_path, kernel, initramfs_file):
 
 @pytest.fixture
 def mounted(tmp_path):
-    """A function that makes a file system of some MiB and mounts it; all are unmounted at the end."""
+    """A function that makes a file system of some MiB, by default ext4, and mounts it; all are unmounted at the end."""
     if os.geteuid():
         pytest.skip("mounting needs root")
     need("mkfs.ext4", "losetup", "mount", "umount")
     places = []
 
-    def make(path, mib, *options):
+    def make(path, mib, *options, kind="ext4"):
         image = tmp_path / f"fs{len(places)}.img"
         with open(str(image), "wb") as file:
             file.truncate(mib << 20)
-        run("mkfs.ext4", "-q", "-F", "-m", "0", str(image))
+        run(f"mkfs.{kind}", "-q", *(("-F", "-m", "0") if kind == "ext4" else ()), str(image))
         os.makedirs(str(path), exist_ok=True)
         run("mount", "-o", ",".join(("loop",) + options), str(image), str(path))
         places.append(str(path))

@@ -4,8 +4,10 @@
 
 """Roots with a real kernel package, for the tests in this folder and the programs that they start."""
 
+import hashlib
 import os
 import shutil
+import stat
 import subprocess
 
 import pytest
@@ -145,3 +147,24 @@ def fill(path, kernel, initramfs):
     root.write("/etc/network/interfaces", "auto lan0\niface lan0 inet static\n    address 192.0.2.10/24\n    gateway 192.0.2.1\n")
     root.write("/etc/udev/rules.d/70-persistent-net.rules", 'SUBSYSTEM=="net", ATTR{address}=="52:54:00:aa:00:01", NAME="lan0"\n')
     return root
+
+
+def snapshot(path, skip="/usr/lib/modules"):
+    """Type, mode, owner, times, extended attributes and content of everything but the kernel's modules."""
+    found = {}
+    for folder, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if os.path.join(folder, name) != path + skip]
+        for name in [""] + files + [name for name in folders if os.path.islink(os.path.join(folder, name))]:
+            place = os.path.join(folder, name).rstrip("/")
+            info = os.lstat(place)
+            content = ""
+            if stat.S_ISREG(info.st_mode):
+                with open(place, "rb") as file:
+                    content = hashlib.sha256(file.read()).hexdigest()
+            elif stat.S_ISLNK(info.st_mode):
+                content = os.readlink(place)
+            xattrs = tuple(
+                (key, os.getxattr(place, key, follow_symlinks=False)) for key in sorted(os.listxattr(place, follow_symlinks=False))
+            )
+            found[place] = (info.st_mode, info.st_uid, info.st_gid, info.st_mtime_ns, info.st_nlink if content else 0, xattrs, content)
+    return found

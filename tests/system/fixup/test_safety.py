@@ -4,7 +4,6 @@
 
 """Undo on a real file system, kills, full disks, and images that mean harm."""
 
-import hashlib
 import os
 import random
 import signal
@@ -15,7 +14,7 @@ import time
 
 import pytest
 
-from fixup_roots import DISKS, fill, need, run
+from fixup_roots import DISKS, fill, need, run, snapshot
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import FixupError, RecoveryError
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import engine, journal
@@ -35,27 +34,6 @@ print("ready", flush=True)
 engine.apply(tree, planned)
 print("done", flush=True)
 """
-
-
-def snapshot(path, skip="/usr/lib/modules"):
-    """Type, mode, owner, times, extended attributes and content of everything but the kernel's modules."""
-    found = {}
-    for folder, folders, files in os.walk(path):
-        folders[:] = [name for name in folders if os.path.join(folder, name) != path + skip]
-        for name in [""] + files + [name for name in folders if os.path.islink(os.path.join(folder, name))]:
-            place = os.path.join(folder, name).rstrip("/")
-            info = os.lstat(place)
-            content = ""
-            if stat.S_ISREG(info.st_mode):
-                with open(place, "rb") as file:
-                    content = hashlib.sha256(file.read()).hexdigest()
-            elif stat.S_ISLNK(info.st_mode):
-                content = os.readlink(place)
-            xattrs = tuple(
-                (key, os.getxattr(place, key, follow_symlinks=False)) for key in sorted(os.listxattr(place, follow_symlinks=False))
-            )
-            found[place] = (info.st_mode, info.st_uid, info.st_gid, info.st_mtime_ns, info.st_nlink if content else 0, xattrs, content)
-    return found
 
 
 def test_undo_brings_back_labels_owners_and_times(tmp_path, mounted, kernel, initramfs_file):
