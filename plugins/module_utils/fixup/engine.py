@@ -33,8 +33,7 @@ from .situation import Options, Situation, inspect
 # labels belong to all that the others create.
 FIXUPS = (
     distribution, cpu_level, firmware, disk_names, missing_disks, lvm, md_arrays, hibernation, stale_files, left_names, network,
-    cloud_init, agents, serial_console, uefi_fallback, unified_kernels, initramfs,
-    selinux,
+    cloud_init, agents, serial_console, uefi_fallback, unified_kernels, initramfs, selinux,
 )
 
 

@@ -133,10 +133,8 @@ def parse_rules(data: bytes, name: str) -> Tuple[Tuple[Rule, ...], Tuple[str, ..
 def _rule(fields, origin):
     if len(fields) < 2:
         return None
-    pattern, kind = fields[0], 0
-    context = fields[1] if len(fields) == 2 else fields[2]
-    if len(fields) > 2:
-        kind = _KINDS.get(fields[1])
+    pattern = fields[0]
+    kind, context = (0, fields[1]) if len(fields) == 2 else (_KINDS.get(fields[1]), fields[2])
     valid = context == _NONE or len(context) <= _MAX_CONTEXT and _CONTEXT.fullmatch(context)
     if kind is None or not valid or max(pattern) > 126 or min(pattern) < 33:
         return None
@@ -144,9 +142,11 @@ def _rule(fields, origin):
 
 
 def parse_substitutions(data: bytes) -> Tuple[Tuple[bytes, bytes], ...]:
-    """(old, new) beginnings of paths, in the order in which they are tried: the last line first."""
+    """(old, new) beginnings of paths, in the order in which they are tried: the last line first. Raises MachineError for too many."""
     lines = [line.split() for line in data.split(b"\n")]
     found = [(fields[0], fields[1]) for fields in lines if len(fields) > 1 and not fields[0].startswith(b"#")]
+    if len(found) > MAX_RULES:
+        raise MachineError(f"The policy exchanges more than {MAX_RULES} beginnings of paths, more than any real policy.")
     return tuple(reversed(found))
 
 
