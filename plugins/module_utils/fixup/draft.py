@@ -14,11 +14,14 @@ from .change import AppendArchive, Change, ChangeLink, Finding, RemoveFile, Writ
 
 
 class Draft:
-    def __init__(self, tree):
+    def __init__(self, tree, additions=None):
+        """`additions`: a dictionary that drafts for several targets of one image share, see below."""
         self.tree = tree
         self.fixup = ""                      # name of the fix-up that plans now
         self.changes = []                    # type: List[Change]
         self.findings = []                   # type: List[Finding]
+        # Packed archives by what they are made of: to pack one takes longer than all else, and most targets need the same.
+        self.additions = {} if additions is None else additions
         self._pending = {}                   # canonical path -> content, None: removed
         self._links = {}                     # canonical path -> target, None: removed
 

@@ -73,11 +73,16 @@ def fix_up(tree, disks, profile: Profile, options: Options, only_plan: bool = Fa
 def plan(situation: Situation) -> Plan:
     """What has to be changed. Nothing is written. Raises FixupError when no change can make the image boot on the target."""
     draft = Draft(situation.tree)
+    fill(situation, draft)
+    return Plan(situation.profile.name, tuple(draft.changes), tuple(dict.fromkeys(draft.findings)))
+
+
+def fill(situation: Situation, draft: Draft) -> None:
+    """The same into a draft, which keeps what was found until then when FixupError is raised."""
     draft.findings.extend(Finding("inspect", "warning", text) for text in situation.warnings)
     for fixup in FIXUPS:
         draft.fixup = fixup.NAME
         fixup.plan(situation, draft)
-    return Plan(situation.profile.name, tuple(draft.changes), tuple(dict.fromkeys(draft.findings)))
 
 
 def apply(tree, planned: Plan) -> Applied:

@@ -4,7 +4,7 @@
 
 """Capture: from disks that stand still and their used ranges to a committed image. Nothing is locked against other captures."""
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 from ..repository.repository import Repository
 from .diskread import CaptureDisk
@@ -14,7 +14,7 @@ from .writer import ImageWriter, check_manifest_data
 
 
 def capture_image(repository: Repository, machine_name: str, machine: dict, disks: Sequence[CaptureDisk], consistency: str, evidence: dict,
-                  progress, workers: int = 0, limits: Limits = NO_LIMITS) -> ImageInfo:
+                  progress, workers: int = 0, limits: Limits = NO_LIMITS, recoverability: Optional[dict] = None) -> ImageInfo:
     """Store one consistent image of all `disks` and commit it.
 
     Raises SourceError when a disk cannot be read, RepositoryError when the repository cannot take it, CancelledError; in each
@@ -23,4 +23,4 @@ def capture_image(repository: Repository, machine_name: str, machine: dict, disk
     check_manifest_data(consistency, machine, evidence)
     writer = ImageWriter(repository, machine_name, progress, workers)
     writer.first_pass(disks, limits)
-    return writer.commit(machine, consistency, evidence)
+    return writer.commit(machine, consistency, evidence, recoverability)

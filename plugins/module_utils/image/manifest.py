@@ -15,7 +15,7 @@ import json
 import os
 import re
 import time
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 from urllib.parse import quote, unquote
 
 from ..errors import DamagedObjectError, RepositoryError
@@ -30,6 +30,7 @@ MAX_MANIFEST_SIZE = 64 << 20
 CONSISTENCIES = ("offline", "crash", "filesystem", "application")
 _MAX_DISK_SIZE = 1 << 62
 _MAX_DISK_NAME = 65535           # bytes of UTF-8
+_MAX_WORD = 64                   # characters of the name of a target profile, or of a verdict
 _FIELD_TYPES = {
     "id": str, "machine": str, "created": str, "consistency": str, "parent": str, "disks": list, "size": int, "used": int,
     "stored_new": int, "stored_new_objects": int, "seconds": (int, float), "warnings": list, "chunk_size": int, "entries_per_page": int,
@@ -62,6 +63,7 @@ class ImageInfo(NamedTuple):
     stored_new_objects: int
     seconds: float
     warnings: Tuple[str, ...] = ()
+    recoverable: Dict[str, str] = {}     # target profile -> as_is with_changes no not_judged; empty: nothing was judged
 
 
 class ManifestDisk(NamedTuple):
@@ -78,6 +80,7 @@ class Manifest(NamedTuple):
     machine: dict                        # the machine model as plain data
     evidence: dict                       # what shows the consistency
     root: bytes                          # Merkle root over all pages
+    recoverability: dict = {}            # where the machine can be recovered, as plain data; empty: the image does not say
 
 
 def chunk_count(size: int, chunk_size: int) -> int:
@@ -242,6 +245,9 @@ def _what_there_is(repository: Repository, machine: str) -> str:
 
 def _encode(manifest: Manifest) -> bytes:
     info = manifest.info._asdict()
+    del info["recoverable"]              # a summary of what follows
+    if manifest.recoverability:
+        info["recoverability"] = manifest.recoverability
     info["disks"] = [dict(disk.info._asdict(), pages=base64.b64encode(disk.pages).decode("ascii"), map=disk.map) for disk in manifest.disks]
     info.update(format_version=FORMAT_VERSION, chunk_size=manifest.chunk_size, entries_per_page=manifest.entries_per_page,
                 machine_model=manifest.machine, evidence=manifest.evidence, merkle_root=manifest.root.hex())
@@ -257,10 +263,12 @@ def _decode(data: bytes, image_id: str) -> Manifest:
             raise ValueError(f"it is of format version {version}, which this version does not know; use a newer one")
         _check_types(fields, _FIELD_TYPES)
         disks = tuple(_decode_disk(disk, fields["chunk_size"], fields["entries_per_page"]) for disk in fields["disks"])
-        values = {name: fields[name] for name in ImageInfo._fields if name not in ("disks", "warnings")}
-        info = ImageInfo(disks=tuple(disk.info for disk in disks), warnings=tuple(fields["warnings"]), **values)
+        recoverability = _decode_recoverability(fields.get("recoverability"))
+        values = {name: fields[name] for name in ImageInfo._fields if name not in ("disks", "warnings", "recoverable")}
+        info = ImageInfo(disks=tuple(disk.info for disk in disks), warnings=tuple(fields["warnings"]),
+                         recoverable=verdicts(recoverability), **values)
         manifest = Manifest(info, fields["chunk_size"], fields["entries_per_page"], disks, fields["machine_model"], fields["evidence"],
-                            bytes.fromhex(fields["merkle_root"]))
+                            bytes.fromhex(fields["merkle_root"]), recoverability)
     except (KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         raise ValueError(f"a field is missing or of the wrong type ({error!r})") from error
     if len({disk.name for disk in info.disks}) != len(info.disks):
@@ -270,6 +278,21 @@ def _decode(data: bytes, image_id: str) -> Manifest:
     if merkle_root([(disk.info.name, disk.info.size, disk.pages) for disk in disks]) != manifest.root:
         raise ValueError("its Merkle root does not match its pages")
     return manifest
+
+
+def verdicts(recoverability: dict) -> Dict[str, str]:
+    """target profile -> verdict. Unknown profiles and verdicts come as they are."""
+    found = {}
+    for entry in recoverability.get("targets", ()):
+        target, verdict = (entry.get(name) for name in ("target", "verdict")) if isinstance(entry, dict) else (None, None)
+        if isinstance(target, str) and isinstance(verdict, str) and max(len(target), len(verdict)) <= _MAX_WORD:
+            found[target] = verdict
+    return found
+
+
+def _decode_recoverability(value) -> dict:
+    """It is for information, so one in another form than this version knows must not keep anybody from restoring."""
+    return value if isinstance(value, dict) and isinstance(value.get("targets", []), list) else {}
 
 
 def _parse_int(digits: str) -> int:

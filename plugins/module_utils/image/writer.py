@@ -20,7 +20,7 @@ from ..repository.tombstones import GivenUp, read_lists
 from .diskread import CaptureDisk
 from .index import ENTRIES_PER_PAGE
 from .manifest import (CONSISTENCIES, DiskInfo, ImageInfo, Manifest, ManifestDisk, image_ids, iso_time, merkle_root, new_image_id,
-                       object_name, read_manifest, seal_manifest)
+                       object_name, read_manifest, seal_manifest, verdicts)
 from .pace import NO_LIMITS, Limits
 from .passes import Counts, Pass, PassDisk
 from .pool import run, worker_count
@@ -117,8 +117,8 @@ class ImageWriter:
         """Say that there will be no image, so that no pruner waits for it. A pass that fails does so itself."""
         self._session.give_up()
 
-    def commit(self, machine: dict, consistency: str, evidence: dict) -> ImageInfo:
-        """Write the manifest; on return the image exists."""
+    def commit(self, machine: dict, consistency: str, evidence: dict, recoverability: Optional[dict] = None) -> ImageInfo:
+        """Write the manifest; on return the image exists. `recoverability`: where the machine can be recovered (docs/format.md)."""
         check_manifest_data(consistency, machine, evidence)
         self._repository.store.flush()
         stored = tuple(
@@ -129,9 +129,10 @@ class ImageWriter:
             consistency=consistency, parent=self._parent.info.id if self._parent else "", disks=tuple(disk.info for disk in stored),
             size=sum(disk.info.size for disk in stored), used=sum(disk.info.used for disk in stored),
             stored_new=self._counts.stored_new, stored_new_objects=self._counts.stored_new_objects,
-            seconds=round(time.monotonic() - self._monotonic, 3), warnings=tuple(self._warnings + self._counts.warnings))
+            seconds=round(time.monotonic() - self._monotonic, 3), warnings=tuple(self._warnings + self._counts.warnings),
+            recoverable=verdicts(recoverability or {}))
         manifest = Manifest(info, self._repository.chunk_size, ENTRIES_PER_PAGE, stored, machine, evidence,
-                            merkle_root([(disk.info.name, disk.info.size, disk.pages) for disk in stored]))
+                            merkle_root([(disk.info.name, disk.info.size, disk.pages) for disk in stored]), recoverability or {})
         if not self._session.commit(object_name(info.id), seal_manifest(self._repository, manifest)):
             raise RepositoryError(f"There is an image {info.id} already. Run the capture again.")
         return info

@@ -8,6 +8,7 @@ import os
 from contextlib import ExitStack, contextmanager
 
 from ..errors import SourceError
+from ..fixup.recoverability import not_judged
 from ..image.capture import capture_image
 from ..image.diskread import CaptureDisk
 from ..image.pace import Limits, Pace
@@ -28,6 +29,7 @@ from .inspection import inspect_machine, inspect_running_machine
 from .live_capture import FREEZE_LIMIT, LiveCapture, mounted_from, refuse_own_repository
 from .opening import opened
 from .plain import plain
+from .recoverability import OTHERS, judge_running_machine
 
 _LIVE = ("auto", "snapshot", "freeze", "crash")      # these capture disks in use
 SNAPSHOT_RESERVE = 20            # percent of a volume
@@ -36,7 +38,7 @@ SNAPSHOT_RESERVE = 20            # percent of a volume
 def run_capture(spec, progress):
     """Capture the disks of one machine as one image. Raises SourceError, RepositoryError.
 
-    Returns {"changed", "image": ImageInfo or None with `check`, "disks", "left_out", "warnings"}.
+    Returns {"changed", "image": ImageInfo or None with `check`, "disks", "left_out", "warnings"}, and without `check` "recoverability".
     """
     consistency = spec.get("consistency") or "auto"
     chosen, left_out, notes = _choose(spec)
@@ -77,13 +79,15 @@ def _capture_still(spec, progress, repository, sources, frozen):
     if spec.get("check"):
         return {"changed": True, "image": None, "disks": report, "warnings": warnings}
     described = Machine(name=spec["machine"], disks=tuple(disks)) if frozen else inspect_machine(spec["machine"], sources, disks)
+    recoverability = to_data(not_judged(OTHERS))
     image = capture_image(
         repository, spec["machine"], _machine_data(spec, described),
         [CaptureDisk(source.name, source.size, source.sector_size, source.read_at, used.ranges, tuple(plain(used.parts)))
          for source, used in zip(sources, maps)],
         consistency="filesystem" if frozen else "offline", evidence={"frozen": frozen}, progress=progress,
-        workers=spec.get("workers") or 0, limits=_limits(spec, progress))
-    return {"changed": True, "image": plain(image), "disks": report, "warnings": warnings + list(image.warnings)}
+        workers=spec.get("workers") or 0, limits=_limits(spec, progress), recoverability=recoverability)
+    return {"changed": True, "image": plain(image), "disks": report, "recoverability": recoverability,
+            "warnings": warnings + list(image.warnings)}
 
 
 def _capture_running(spec, progress, repository, sources, filesystems):
@@ -106,13 +110,17 @@ def _capture_running(spec, progress, repository, sources, filesystems):
         if spec.get("check"):
             report = [_describe(disk, disk.model, disk.look(frozen=False)) for disk in disks]
             return {"changed": True, "image": None, "disks": report, "warnings": warnings}
+        machine = _machine_data(spec, inspect_running_machine(spec["machine"], models, filesystems))
+        progress.phase("recoverability", 0)
+        recoverability = to_data(judge_running_machine(models, filesystems, progress.cancelled))
         capture = LiveCapture(
             lambda shown: ImageWriter(repository, spec["machine"], shown, spec.get("workers") or 0), disks, filesystems, progress,
             limit=limit, limits=_limits(spec, progress),
             crash=spec.get("consistency") == "crash", snapshots=snapshots, applications=hooks)
-        captured = capture.run(_machine_data(spec, inspect_running_machine(spec["machine"], models, filesystems)))
+        captured = capture.run(machine, recoverability)
         report = [_describe(*each) for each in zip(disks, models, captured.looks)]
     return {"changed": True, "image": plain(captured.image), "disks": report, "hooks": hooks.evidence(),
+            "recoverability": recoverability,
             "warnings": warnings + hooks.warnings() + list(captured.image.warnings)}
 
 

@@ -16,6 +16,7 @@ from ..machine.root import read_machine
 from ..machine.tree import Tree
 from ..recovery.model import RestoredDisk
 from ..recovery.mount import mounted_machine
+from .recoverability import running_root
 
 _FOLDER = "/run/agnostic.recovery/inspect"
 
@@ -40,9 +41,10 @@ def inspect_machine(name, sources, disks):
 
 def inspect_running_machine(name, disks, filesystems):
     """The Machine that runs here, if its root file system is one of `filesystems`, those on the captured disks."""
-    if all(item.path != "/" for item in filesystems):
+    tree = running_root(filesystems)
+    if tree is None:
         return _without_root(Machine(name=name, disks=tuple(disks)), "the root file system of this host is not on the captured disks")
-    return read_machine(Tree("/"), name, tuple(disks))
+    return read_machine(tree, name, tuple(disks))
 
 
 def _mount_point(sources):

@@ -9,7 +9,7 @@ docs/consistency.md says what that guarantees and why.
 
 import time
 from contextlib import ExitStack, contextmanager
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import RepositoryError, SourceError
 from ..image.diskread import CaptureDisk
@@ -80,11 +80,12 @@ class LiveCapture:
         self._writer = writer_of(self._progress)
         self._marked = 0.0
 
-    def run(self, machine: dict) -> Captured:
+    def run(self, machine: dict, recoverability: Optional[dict] = None) -> Captured:
         """Raises SourceError, RepositoryError, CancelledError; there is no image then, and nothing is left frozen."""
         try:
             looks = self._copy()
-            return Captured(self._writer.commit(machine, self._consistency(), self._evidence()), tuple(looks))
+            image = self._writer.commit(machine, self._consistency(), self._evidence(), recoverability)
+            return Captured(image, tuple(looks))
         except BaseException:
             self._writer.give_up()
             raise

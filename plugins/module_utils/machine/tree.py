@@ -27,12 +27,16 @@ READ_LIMIT = 8 * 1024 * 1024   # bytes; far above any text file that configures 
 class Tree:
     """The root file system mounted at `root`. All paths are those the machine itself would use, and begin at its own "/".
 
+    `hidden` are paths, free of links, at which nothing seems to be and which are never touched: mount points, in the root of a running
+    host, of what is no part of the machine, such as a file server that may not answer.
+
     Raises `MachineError` for what is missing, cannot be resolved or is not what the call needs; the questions (`exists`,
     `isfile`, `isdir`, `islink`) answer False instead.
     """
 
-    def __init__(self, root):
+    def __init__(self, root, hidden=()):
         self.root = os.path.realpath(root)
+        self._hidden = frozenset(hidden)
         if not os.path.isdir(self.root):
             raise MachineError(f"There is no mounted root file system at {self.root}.")
 
@@ -158,7 +162,7 @@ class Tree:
     @contextlib.contextmanager
     def _located(self, path, follow, missing=False):
         with self._translated(path):
-            walk = _Walk(self.root)
+            walk = _Walk(self.root, self._hidden)
             try:
                 yield walk.to(path, follow, missing)
             finally:
@@ -180,7 +184,8 @@ class _Place:
 class _Walk:
     """The way through a root: descriptors and names of the directories from the root down to where it stands."""
 
-    def __init__(self, root):
+    def __init__(self, root, hidden):
+        self._hidden = hidden
         self._descriptors = [os.open(root, os.O_PATH | os.O_DIRECTORY)]
         self._names = []
 
@@ -196,7 +201,10 @@ class _Walk:
             if name == "..":
                 self._leave(max(0, len(self._names) - 1))
                 continue
-            target = self._link_target(name, missing) if pending or follow else None
+            is_hidden = bool(self._hidden) and self._path([name]) in self._hidden
+            if is_hidden and not missing:
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+            target = self._link_target(name, missing) if not is_hidden and (pending or follow) else None
             if target is not None:
                 links += 1
                 if links > MAX_LINKS:
@@ -206,7 +214,7 @@ class _Walk:
                 pending.extend(_components(target)[::-1])
             elif not pending:
                 return _Place(self._descriptors[-1], _bytes(name), self._path([name]))
-            elif missing and not self._has(name):
+            elif missing and (is_hidden or not self._has(name)):
                 rest = [name] + pending[::-1]
                 if ".." in rest:
                     raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))

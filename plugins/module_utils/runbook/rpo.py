@@ -5,7 +5,7 @@
 """Promise and state: how old the newest image of a machine may be (the recovery point objective), and how old it is."""
 
 import re
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from ..errors import RecoveryError
 from ..image.manifest import ImageInfo
@@ -14,6 +14,7 @@ from .evidence import parse_time
 GROWTH_IMAGES = 10          # growth is told over this many of the newest images
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _METRIC = "agnostic_recovery_"
+_RECOVERABLE = {"as_is": 1, "with_changes": 1, "no": 0}      # what was not judged has no sample
 
 
 class PromiseError(RecoveryError):
@@ -34,6 +35,7 @@ class MachineState(NamedTuple):
     growth_per_day: Optional[int]      # what a day of captures adds; None with fewer than two images
     rpo: Optional[int]                 # the promise; None: nothing is promised
     met: Optional[bool]                # None: nothing is promised
+    recoverable: Optional[Dict[str, str]] = None      # target profile -> verdict of the newest image; empty: nothing was judged
 
 
 def parse_duration(text: str) -> int:
@@ -54,7 +56,7 @@ def machine_state(machine: str, count: int, newest: Sequence[ImageInfo], promise
     # From the begin of the capture: what was written later may not be in it.
     age = max(0, int(now - parse_time(image.created)))
     return MachineState(machine, count, image.id, image.created, age, image.consistency, image.size, image.used, image.stored_new,
-                        _growth(newest), rpo, None if rpo is None else age <= rpo)
+                        _growth(newest), rpo, None if rpo is None else age <= rpo, image.recoverable)
 
 
 def _growth(images: Sequence[ImageInfo]) -> Optional[int]:
@@ -70,6 +72,13 @@ def metrics(states: Sequence[MachineState]) -> List[str]:
         values = {"images": state.images, "rpo_seconds": state.rpo, "rpo_met": None if state.met is None else int(state.met),
                   "image_size_bytes": state.size, "image_used_bytes": state.used, "image_stored_new_bytes": state.stored_new,
                   "image_created_timestamp_seconds": None if state.created is None else int(parse_time(state.created))}
-        name = state.machine.replace("\\", "\\\\").replace('"', '\\"')
+        name = _label(state.machine)
+        for target, verdict in (state.recoverable or {}).items():
+            if verdict in _RECOVERABLE:
+                lines.append(f'{_METRIC}recoverable{{machine="{name}",target="{_label(target)}"}} {_RECOVERABLE[verdict]}')
         lines += [f'{_METRIC}{metric}{{machine="{name}"}} {value}' for metric, value in values.items() if value is not None]
     return lines
+
+
+def _label(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -124,6 +124,13 @@ def filesystems_on(disks: Sequence[CapturedDisk]) -> Tuple[HostFilesystem, ...]:
     return tuple(sorted(found, key=lambda item: (-_depth(item.path), item.path)))
 
 
+def foreign_mounts(filesystems: Sequence[HostFilesystem]) -> Tuple[str, ...]:
+    """Mount points of this host at which something else lies than these file systems: /proc, what a file server gives, other disks."""
+    own = {item.mount_device for item in filesystems}
+    uppermost = {entry.path: entry.device for entry in mounts()}
+    return tuple(sorted(path for path, device in uppermost.items() if device not in own))
+
+
 def _depth(path: str) -> int:
     return len([part for part in path.split("/") if part])
 

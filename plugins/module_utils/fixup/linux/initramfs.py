@@ -177,12 +177,16 @@ def _extend(situation, draft, kernel):
     extra.update(_nic_names(situation, draft, kernel))
     if not modules and not extra:
         return
-    data, listing = _addition(situation, kernel, modules, extra)
+    made_of = (kernel.initramfs, kernel.version, modules, tuple(sorted(extra.items())))
+    if made_of not in draft.additions:
+        data, listing = _addition(situation, kernel, modules, extra)
+        draft.additions[made_of] = overlay.pack(archive, data, _gzip(situation, kernel)), listing
+    data, listing = draft.additions[made_of]
     reason = "no driver is missing, but its configuration names old hardware"
     if modules:
         added = ", ".join(name for name in wanted if name in modules)
         reason = f"kernel {kernel.version} needs disk drivers that are not in its initramfs: {added}"
-    draft.append(kernel.initramfs, archive.size, overlay.pack(archive, data, _gzip(situation, kernel)), listing, reason)
+    draft.append(kernel.initramfs, archive.size, data, listing, reason)
 
 
 def _addition(situation, kernel, modules, extra):

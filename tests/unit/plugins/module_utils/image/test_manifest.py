@@ -139,6 +139,33 @@ def test_wrong_disk_fields(repository, written, change):
         module._decode(json.dumps(fields).encode("ascii"), fields["id"])
 
 
+def test_where_the_machine_can_be_recovered(repository, written):
+    """Kept as it was written; the words are told with each image."""
+    told = {"reason": "", "notes": [], "later": 1, "targets": [
+        {"target": "kvm", "verdict": "with_changes", "changes": 9}, {"target": "aws-nitro", "verdict": "no", "errors": ["Install it."]},
+        {"target": "later", "verdict": "a verdict of a later version"}]}
+    template = written()
+    assert template.recoverability == {} and template.info.recoverable == {}
+    image = template._replace(info=template.info._replace(id=A, machine="shop"), recoverability=told)
+    repository.store.put_new(object_name(A), seal_manifest(repository, image))
+    read = read_manifest(repository, A)
+    assert read.recoverability == told
+    assert read.info.recoverable == {"kvm": "with_changes", "aws-nitro": "no", "later": "a verdict of a later version"}
+    assert find_image(repository, "shop").recoverable == read.info.recoverable
+    assert "recoverable" not in json.loads(module._encode(read).decode("ascii"))
+
+
+@pytest.mark.parametrize("value,words", [
+    (None, {}), (5, {}), ([], {}), ("no", {}), ({}, {}), ({"targets": 5}, {}), ({"targets": {"kvm": "no"}}, {}),
+    ({"targets": [1, None, [], {}, {"target": "kvm"}, {"target": 1, "verdict": "no"}, {"target": "kvm", "verdict": ["no"]},
+                  {"target": "x" * 65, "verdict": "no"}, {"target": "aws-xen", "verdict": "no"}]}, {"aws-xen": "no"})])
+def test_another_form_of_it_keeps_nobody_from_restoring(repository, written, value, words):
+    fields = fields_of(written)
+    fields["recoverability"] = value
+    read = module._decode(json.dumps(fields).encode("ascii"), fields["id"])
+    assert read.info.recoverable == words and isinstance(read.recoverability, dict)
+
+
 @pytest.mark.parametrize("text", [b"", b"null", b"[]", b"[" * 100000, b"\xff", b"1"])
 def test_no_manifest_at_all(text):
     with pytest.raises(ValueError):

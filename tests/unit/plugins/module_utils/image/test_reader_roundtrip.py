@@ -48,7 +48,7 @@ def test_the_reader_restores_what_was_captured(memory_disk, zia_reader, disks, e
             init_repository(store, key, chunk_size=4096, encrypted=encrypted)
             repository = open_repository(store, key)
             image = capture.capture_image(repository, machine, {"name": machine}, [disk.capture_disk() for disk in captured], "offline", {},
-                                          NoProgress(), workers=2)
+                                          NoProgress(), workers=2, recoverability={"targets": [{"target": "kvm", "verdict": "no"}]})
             export_image(repository, image.id, place + ".zia", NoProgress())
         for read in (zia_reader.Folder(place), zia_reader.File(place + ".zia")):
             reading = zia_reader.Repository(read, key_file=KEY if encrypted else None)

@@ -56,3 +56,15 @@ def test_metrics():
         'agnostic_recovery_rpo_seconds{machine="we\\"b\\\\1"} 3600']
     assert 'agnostic_recovery_rpo_met{machine="db1"} 1' in lines
     assert 'agnostic_recovery_image_created_timestamp_seconds{machine="db1"} %d' % (NOW - DAY) in lines
+
+
+def test_where_the_newest_image_can_be_recovered():
+    old = image(2 * DAY)._replace(recoverable={"kvm": "as_is"})
+    new = image(DAY)._replace(recoverable={"kvm": "with_changes", "aws-nitro": "no", "gcp": "not_judged", "moon": "perhaps", 'a"b\n': "no"})
+    state = machine_state("web1", 2, [old, new], "", NOW)
+    assert state.recoverable == new.recoverable
+    assert [line for line in metrics([state]) if "recoverable" in line] == [
+        'agnostic_recovery_recoverable{machine="web1",target="kvm"} 1', 'agnostic_recovery_recoverable{machine="web1",target="aws-nitro"} 0',
+        'agnostic_recovery_recoverable{machine="web1",target="a\\"b\\n"} 0']
+    assert machine_state("web1", 0, [], "", NOW).recoverable is None
+    assert machine_state("web1", 1, [image(DAY)], "", NOW).recoverable == {}
