@@ -24,5 +24,5 @@ def list_named(options):
         if options["machine_model"]:
             for image in images:
                 manifest = read_manifest(repository, image["id"])
-                image.update(machine_model=manifest.machine, evidence=manifest.evidence)
+                image.update(machine_model=manifest.machine, evidence=manifest.evidence, recoverability=manifest.recoverability)
     return images, damaged

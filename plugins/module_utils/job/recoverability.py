@@ -13,11 +13,16 @@ import os
 import select
 import signal
 import time
+from contextlib import ExitStack
 
+from ..errors import SourceError
 from ..fixup.recoverability import NOT_JUDGED, Recoverability, Verdict, firmware_note, judge, kept, not_judged
 from ..machine.data import from_data, to_data
+from ..machine.disk import read_disk
 from ..machine.tree import Tree
-from ..source.hostmap import foreign_mounts
+from ..source.disk import open_disk
+from ..source.hostmap import CapturedDisk, filesystems_on, foreign_mounts
+from ..source.selection import select_disks
 from ..target.profile import PROFILES
 
 LIMIT = 20.0                         # seconds; a server with two kernels takes two or three
@@ -41,6 +46,22 @@ def judge_running_machine(disks, filesystems, cancelled=lambda: False, limit=LIM
     if tree is None:
         return not_judged(NO_ROOT)
     return judge_apart(tree, disks, cancelled, limit)
+
+
+def judge_host(exclude, profiles):
+    """(notes, Judgement of each profile) for this host, with the disks that a capture would take (`exclude`: see select_disks).
+
+    Nothing is captured and no time is set. Raises SourceError.
+    """
+    chosen = [disk for disk in select_disks(exclude) if disk.taken]
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_disk(disk.path, disk.name, live=True)) for disk in chosen]
+        filesystems = filesystems_on([CapturedDisk(source.name, source.path, source.size) for source in sources])
+        disks = [read_disk(source.name, source.read_at, source.size, source.sector_size) for source in sources]
+    tree = running_root(filesystems)
+    if tree is None:
+        raise SourceError(NO_ROOT)
+    return _notes(tree, disks), list(judge(tree, disks, profiles))
 
 
 def judge_apart(tree, disks, cancelled, limit) -> Recoverability:
@@ -81,10 +102,14 @@ def _become_judge(keep, limit):
 
 def _judge(tree, disks, writing):
     """One line of JSON for what holds for all targets, then one for each of them."""
-    note = firmware_note(tree, disks, os.path.isdir(_EFI))
-    _write(writing, {"notes": [note] if note else []})
+    _write(writing, {"notes": _notes(tree, disks)})
     for judgement in judge(tree, disks, list(PROFILES.values())):
         _write(writing, to_data(kept(judgement)))
+
+
+def _notes(tree, disks):
+    note = firmware_note(tree, disks, os.path.isdir(_EFI))
+    return [note] if note else []
 
 
 def _write(descriptor, data):
