@@ -14,6 +14,7 @@ author:
 description:
   - Reads the used blocks of disks and stores what the repository does not hold yet, as one image in the ZIA format, the
     open image format of this collection. It is not ZConverter's file format.
+  - When the running host captures itself it also judges where it could be recovered, and keeps that in the image.
   - The source is never changed. The image exists when the task has succeeded, and not before; what a stopped capture has stored is
     used by the next.
 extends_documentation_fragment:
@@ -180,6 +181,7 @@ seealso:
   - module: agnostic.recovery.disk_info
   - module: agnostic.recovery.image_info
   - module: agnostic.recovery.image_restore
+  - module: agnostic.recovery.recovery_plan
 """
 
 EXAMPLES = r"""
@@ -290,6 +292,10 @@ image:
     used:
       description: Bytes that were captured.
       type: int
+    recoverable:
+      description: For each target profile V(as_is), V(with_changes), V(no) or V(not_judged). Empty where nothing was judged.
+      type: dict
+      sample: {kvm: with_changes, aws-nitro: "no"}
     stored_new:
       description: Bytes that this capture added to the repository.
       type: int
@@ -319,6 +325,26 @@ disks:
       type: str
     parts:
       description: How the used bytes of each partition were told, and why a partition was read whole.
+      type: list
+      elements: dict
+recoverability:
+  description:
+    - Where the machine can be recovered, as M(agnostic.recovery.recovery_plan) tells it. The same is kept in the image.
+    - Only the running host itself is judged, and for at most 30 seconds. It never fails a capture.
+  returned: success, not in check mode
+  type: dict
+  contains:
+    reason:
+      description: Why nothing was judged, or empty.
+      type: str
+    notes:
+      description: What holds for all targets.
+      type: list
+      elements: str
+    targets:
+      description:
+        - For each target profile C(target), C(verdict), C(changes), the number of files that fix-ups would change, C(errors), sentences that
+          say what is in the way and what to do, C(warnings), C(more_errors) and C(more_warnings) that are left out, and C(reason).
       type: list
       elements: dict
 left_out:

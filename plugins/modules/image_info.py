@@ -36,7 +36,9 @@ options:
     type: bool
     default: false
   machine_model:
-    description: Tell also what is known of the machine, under C(machine_model) of each image, and what shows its consistency.
+    description:
+      - Tell also what is known of the machine, under C(machine_model) of each image, what shows its consistency, and why it can be
+        recovered on some targets and not on others.
     type: bool
     default: false
 requirements:
@@ -62,6 +64,20 @@ EXAMPLES = r"""
     passphrase: "{{ dr_passphrase }}"
     machine: web1
     image: "2026-11-22T01:00:00Z"
+
+- name: Why can web1 not be recovered on AWS?
+  agnostic.recovery.image_info:
+    repository:
+      path: /srv/recovery
+    passphrase: "{{ dr_passphrase }}"
+    machine: web1
+    image: latest
+    machine_model: true
+  register: dr_latest
+
+- name: Show what is in the way, and what to do
+  ansible.builtin.debug:
+    msg: "{{ dr_latest.images[0].recoverability.targets | selectattr('target', '==', 'aws-nitro') | map(attribute='errors') | first }}"
 """
 
 RETURN = r"""
@@ -111,6 +127,12 @@ images:
       description: What the capture warned of.
       type: list
       elements: str
+    recoverable:
+      description:
+        - Where the machine could be recovered when it was captured, for each target profile V(as_is), V(with_changes), V(no) or
+          V(not_judged). Empty where nothing was judged.
+      type: dict
+      sample: {kvm: with_changes, aws-nitro: "no"}
     machine_model:
       description: What is known of the machine.
       type: dict
@@ -119,6 +141,13 @@ images:
       description:
         - What shows the consistency, such as how long which file system stood still, and C(window), when that began and ended, in
           seconds since 1970 by the clock of the host.
+      type: dict
+      returned: when O(machine_model=true)
+    recoverability:
+      description:
+        - What C(recoverable) says, with C(reason) if nothing was judged, C(notes), and C(targets), a list with C(target), C(verdict),
+          C(changes), C(errors), C(more_errors), C(warnings), C(more_warnings) and C(reason). The errors are sentences that say what is in
+          the way and what to do.
       type: dict
       returned: when O(machine_model=true)
 damaged:

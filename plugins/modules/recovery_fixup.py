@@ -120,6 +120,8 @@ options:
             type: list
             elements: str
             default: []
+seealso:
+  - module: agnostic.recovery.recovery_plan
 """
 
 EXAMPLES = r"""

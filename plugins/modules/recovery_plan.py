@@ -12,8 +12,8 @@ description:
   - It does so for the running Linux host itself, in peace time, when what is missing can still be installed; or for the mounted root of a
     restored machine.
   - M(agnostic.recovery.image_capture) does the same when it captures the running host, and keeps the result in the image.
-  - Nothing is written and no program of the machine runs. Of a running host only what lies on its own disks is read, so a file server that does
-    not answer holds nothing up.
+  - Nothing is written and no program of the machine runs. Of a running host only what lies on its own disks is read, so a file server
+    that does not answer holds nothing up.
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
 extends_documentation_fragment:
@@ -80,8 +80,8 @@ RETURN = r"""
 recoverable:
   description:
     - The verdict for each target.
-    - V(as_is), it boots there as it is. V(with_changes), it boots there once the fix-ups have changed its recovery image. V(no), it will not do
-      there all that it did before, until what the findings of severity V(error) say is done. V(not_judged), nobody knows.
+    - V(as_is), it boots there as it is. V(with_changes), it boots there once the fix-ups have changed its recovery image. V(no), it will
+      not do there all that it did before, until what the findings of severity V(error) say is done. V(not_judged), nobody knows.
   returned: success
   type: dict
   sample: {kvm: with_changes, aws-nitro: "no"}

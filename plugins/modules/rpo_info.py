@@ -102,6 +102,12 @@ machines:
     met:
       description: Whether the promise is kept; none without a promise. A machine without an image keeps none.
       type: bool
+    recoverable:
+      description:
+        - Where that image said that the machine can be recovered, for each target profile V(as_is), V(with_changes), V(no) or
+          V(not_judged). Empty where nothing was judged.
+      type: dict
+      sample: {kvm: with_changes, aws-nitro: "no"}
 met:
   description: Whether all promises are kept.
   returned: success

@@ -58,7 +58,7 @@ class Recoverability(NamedTuple):
 
 
 def judge(tree, disks: Sequence[Disk], profiles: Sequence[Profile], options: Options = Options()) -> Iterator[Judgement]:
-    """A Judgement for each profile, in their order. `tree` and `disks` are those of `engine.fix_up`. Nothing is written, nothing is raised."""
+    """A Judgement for each profile, in their order. `tree` and `disks` are those of `engine.fix_up`. Nothing is written or raised."""
     reason = _no_linux(tree)
     situation = None
     if not reason:
@@ -125,8 +125,8 @@ def firmware_note(tree, disks: Sequence[Disk], started_by_uefi: bool) -> str:
     if not started_by_uefi or read_firmware(tree, disks) != "bios":
         return ""
     return (
-        "The machine was started by UEFI firmware, and the disks hold no EFI system partition with a loader, so it is judged as one made for "
-        "BIOS. If that partition is on a disk that is left out, capture that disk too."
+        "The machine was started by UEFI firmware, and the disks hold no EFI system partition with a loader, so it is judged as one made "
+        "for BIOS. If that partition is on a disk that is left out, capture that disk too."
     )
 
 

@@ -25,7 +25,7 @@ from ..source.hostmap import CapturedDisk, filesystems_on, foreign_mounts
 from ..source.selection import select_disks
 from ..target.profile import PROFILES
 
-LIMIT = 20.0                         # seconds; a server with two kernels takes two or three
+LIMIT = 30.0                         # seconds; the work is some two seconds of processor time
 OTHERS = ("Only the running machine itself is judged at capture, and these disks are not its own, or not in use. Judge them by the module "
           "recovery_plan, on the mounted recovery image.")
 NO_ROOT = "The root file system of this host is not on the captured disks."

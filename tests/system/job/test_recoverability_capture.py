@@ -68,7 +68,8 @@ def fill(root):
     write(f"/boot/initrd.img-{VERSION}", gzip.compress(archive))
     write(f"/boot/vmlinuz-{VERSION}", b"kernel")
     write("/boot/grub/grub.cfg", (
-        f"menuentry 'Debian' {{\n\tlinux /boot/vmlinuz-{VERSION} root=UUID={UUID} ro quiet\n\tinitrd /boot/initrd.img-{VERSION}\n}}\n").encode())
+        f"menuentry 'Debian' {{\n\tlinux /boot/vmlinuz-{VERSION} root=UUID={UUID} ro quiet\n"
+        f"\tinitrd /boot/initrd.img-{VERSION}\n}}\n").encode())
     write("/usr/lib/systemd/systemd-udevd", b"elf")
     write("/etc/os-release", b"ID=debian\nVERSION_ID=12\nPRETTY_NAME='Debian GNU/Linux 12'\n")
     write("/etc/fstab", f"UUID={UUID} / ext4 defaults 0 1\n".encode())

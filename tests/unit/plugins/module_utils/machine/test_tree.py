@@ -216,13 +216,15 @@ def test_hidden_places(tmp_path):
     (tmp_path / "own" / "up").symlink_to("../server")
     os.mkfifo(str(tmp_path / "fifo"))
     tree = Tree(str(tmp_path), hidden=("/server", "/own/inner", "/fifo"))
-    for path in ("/server", "/server/data", "/server/data/file", "/link", "/link/file", "/own/up/data/file", "/own/inner", "/own/../server"):
+    for path in ("/server", "/server/data", "/server/data/file", "/link", "/link/file", "/own/up/data/file", "/own/inner",
+                 "/own/../server"):
         assert not tree.exists(path) and not tree.isdir(path) and not tree.isfile(path)
         with pytest.raises(MachineError):
             tree.stat(path)
     assert tree.islink("/link") and tree.readlink("/own/up") == "../server" and tree.read_text("/own/file") == "x"
     assert tree.glob("/*/file") == ["/own/file"] and tree.glob("/server*") == []
-    assert tree.resolve("/own/inner/new", missing=True) == "/own/inner/new" and tree.resolve("/link/new", missing=True) == "/server/data/new"
+    assert tree.resolve("/own/inner/new", missing=True) == "/own/inner/new"
+    assert tree.resolve("/link/new", missing=True) == "/server/data/new"
     with pytest.raises(MachineError):
         tree.resolve("/server/../own", missing=True)
     with pytest.raises(MachineError):

@@ -60,7 +60,8 @@ def test_metrics():
 
 def test_where_the_newest_image_can_be_recovered():
     old = image(2 * DAY)._replace(recoverable={"kvm": "as_is"})
-    new = image(DAY)._replace(recoverable={"kvm": "with_changes", "aws-nitro": "no", "gcp": "not_judged", "moon": "perhaps", 'a"b\n': "no"})
+    new = image(DAY)._replace(
+        recoverable={"kvm": "with_changes", "aws-nitro": "no", "gcp": "not_judged", "moon": "perhaps", 'a"b\n': "no"})
     state = machine_state("web1", 2, [old, new], "", NOW)
     assert state.recoverable == new.recoverable
     assert [line for line in metrics([state]) if "recoverable" in line] == [
