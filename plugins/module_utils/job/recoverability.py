@@ -67,7 +67,12 @@ def judge_host(exclude, profiles):
 def judge_apart(tree, disks, cancelled, limit) -> Recoverability:
     """In a process of its own, for at most `limit` seconds. What is not judged then says so."""
     reading, writing = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError as error:
+        os.close(reading)
+        os.close(writing)
+        return not_judged(f"No process could be started for it: {error.strerror}.")
     if child == 0:
         # Nothing of the caller's code may run here, whatever happens.
         try:

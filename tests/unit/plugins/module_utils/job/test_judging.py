@@ -4,6 +4,7 @@
 
 """The running machine is judged by a process of its own, which cannot harm the capture."""
 
+import errno
 import os
 import signal
 import time
@@ -85,6 +86,15 @@ def test_it_runs_out_of_memory_or_breaks(tree, monkeypatch):
     found = judged(tree)
     assert [verdict.verdict for verdict in found.targets] == ["no", "not_judged"] + ["no"] * (len(NAMES) - 2)
     assert found.targets[1].reason.startswith("MemoryError")
+
+
+def test_it_cannot_begin(tree, monkeypatch):
+    def refused():
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(recoverability.os, "fork", refused)
+    found = judged(tree)
+    assert found.targets == () and found.reason == "No process could be started for it: Resource temporarily unavailable."
 
 
 def test_the_job_is_cancelled(tree, monkeypatch):
