@@ -10,6 +10,7 @@ import time
 import psycopg2
 
 FILLER = "x" * 400
+PATIENCE = 600           # seconds: an emulated machine
 
 
 class Ledger:
@@ -18,8 +19,7 @@ class Ledger:
     """
 
     def __init__(self, port, database, clients=2):
-        self._where = dict(host="127.0.0.1", port=port, dbname=database["name"], user=database["user"], password=database["password"],
-                           connect_timeout=60)
+        self._port, self._database = port, database
         self._clients = clients
         self._stop = threading.Event()
         self._threads = []
@@ -46,7 +46,7 @@ class Ledger:
 
     def _write(self, client):
         try:
-            with psycopg2.connect(**self._where) as connection:
+            with _connected(self._port, self._database) as connection:
                 number = client
                 while not self._stop.is_set():
                     with connection.cursor() as cursor:
@@ -71,10 +71,22 @@ class Ledger:
 
 
 def rows_of(vm, database):
-    """Ids of the rows that the guest's database holds. Reading them all checks their pages' checksums."""
-    with psycopg2.connect(host="127.0.0.1", port=vm.sql_port, dbname=database["name"], user=database["user"],
-                          password=database["password"], connect_timeout=60) as connection, connection.cursor() as cursor:
+    """Ids of the rows that the guest's database holds, once it is up. Reading them all checks their pages' checksums."""
+    with _connected(vm.sql_port, database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT id, length(filler) FROM entries")
         rows = cursor.fetchall()
     assert all(length == len(FILLER) for _number, length in rows)
     return {number for number, _length in rows}
+
+
+def _connected(port, database):
+    """A guest that answers to SSH may still be starting its database, and QEMU takes connections for a port that is not open yet."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return psycopg2.connect(host="127.0.0.1", port=port, dbname=database["name"], user=database["user"],
+                                    password=database["password"], connect_timeout=60)
+        except psycopg2.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(3)
