@@ -46,12 +46,14 @@ def plan(situation: Situation, draft: Draft) -> None:
             doubtful.setdefault(doubt, []).append(path)
     if unkept:
         draft.find(
-            "warning", f"The machine uses SELinux, but here its file system is mounted so that new files get no label: {_names(unkept)}. "
-            "Run restorecon on them when the machine runs, or mount the image by the worker's kernel (backend: kernel)."
+            "warning",
+            f"The machine uses SELinux, but here its file system is mounted so that new files get no label: {_names(unkept)}. "
+            "Run restorecon on them when the machine runs, or mount the image by the worker's kernel (backend: kernel).",
         )
     for doubt, paths in doubtful.items():
         draft.find(
-            "warning", f"The SELinux label of new files may be wrong: {_names(paths)}. {doubt} Run restorecon on them when the machine runs."
+            "warning",
+            f"The SELinux label of new files may be wrong: {_names(paths)}. {doubt} Run restorecon on them when the machine runs.",
         )
 
 

@@ -167,12 +167,10 @@ def test_a_rule_that_is_not_understood(labelled):
 
 def test_a_mount_that_keeps_no_labels(labelled, monkeypatch):
     """As FUSE file systems without extended attributes answer."""
-    refuse = OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
-
     def no_labels(function):
-        def call(target, name=writer.LABEL, *arguments, **more):
+        def call(target, name, *arguments, **more):
             if name == writer.LABEL:
-                raise refuse
+                raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
             return function(target, name, *arguments, **more)
         return call
 
