@@ -128,13 +128,13 @@ def _read_lines(reading, deadline, cancelled):
     data = b""
     while not cancelled():
         left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        if select.select([reading], [], [], min(0.2, left))[0]:
+        if select.select([reading], [], [], max(0.0, min(0.2, left)))[0]:
             block = os.read(reading, 65536)
             if not block:
                 break
             data += block
+        elif left <= 0:
+            break
     return [json.loads(line.decode("ascii")) for line in data.split(b"\n")[:-1]]
 
 
