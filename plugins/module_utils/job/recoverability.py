@@ -30,7 +30,7 @@ OTHERS = ("Only the running machine itself is judged at capture, and these disks
           "recovery_plan, on the mounted recovery image.")
 NO_ROOT = "The root file system of this host is not on the captured disks."
 _EFI = "/sys/firmware/efi"           # is there if UEFI firmware started this host (kernel Documentation/ABI/testing/sysfs-firmware-efi)
-_PATIENCE = 1.0                      # seconds that a killed process may take to go
+_PATIENCE = 5.0                      # seconds that a killed process may take to go, on a busy host
 
 
 def running_root(filesystems):
