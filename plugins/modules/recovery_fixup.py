@@ -167,7 +167,7 @@ changes:
     reason:
       description: Why.
       type: str
-      sample: the name depends on the old disk controller
+      sample: the name depends on the old disk controller or partition table
     action:
       description: V(created), V(changed), V(removed) or V(extended).
       type: str

@@ -6,9 +6,16 @@
 
 from .bootloader import BOOT_FOLDERS
 
+# Volume label of the EFI system partitions that a conversion adds (recovery/conversion): the machine itself does not know them.
+ADDED_LABEL = "DR-GRUB-EFI"
 EFI_SYSTEM = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef")
 BIOS_LOADER_FILES = ("/boot/grub/i386-pc/*.mod", "/boot/grub2/i386-pc/*.mod", "/boot/grub/stage2", "/boot/extlinux/ldlinux.sys",
                      "/boot/syslinux/ldlinux.sys", "/boot/ldlinux.sys", "/extlinux/ldlinux.sys", "/etc/lilo.conf")
+
+
+def added_system_partition(disks) -> bool:
+    """Whether the disks start by UEFI with the help of an added EFI system partition."""
+    return any(part.type in EFI_SYSTEM and part.content.label == ADDED_LABEL for disk in disks for part in disk.partitions)
 
 
 def read_firmware(tree, disks=()):

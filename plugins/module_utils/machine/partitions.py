@@ -14,6 +14,7 @@ import uuid
 import zlib
 from typing import NamedTuple, Tuple
 
+from ..errors import MachineError
 from .model import Partition
 
 BOOT_CODE_SIZE = 440                 # bytes of an MBR in front of the disk signature
@@ -35,6 +36,13 @@ class PartitionTable(NamedTuple):
     partitions: Tuple[Partition, ...] = ()    # by number; contents are not probed
     boot_code: bool = False
     notes: Tuple[str, ...] = ()               # sentences for the operator
+
+
+class GptCopy(NamedTuple):
+    """One sound copy of a GPT as it stands on the disk."""
+    header: tuple                             # the fields of GPT_HEADER
+    array: bytes                              # all entries, used or not
+    note: str = ""                            # sentence for the operator where it is the backup
 
 
 class _Entry(NamedTuple):
@@ -93,24 +101,28 @@ class _DamagedHeader(Exception):
     """This copy of the GPT cannot be used; says why."""
 
 
-def _read_gpt(read_at, size, sector_size, boot_code):
+def read_gpt(read_at, size, sector_size=512):
+    """The `GptCopy` that counts on a disk with a protective MBR: the primary, else the backup. MachineError where neither can be read."""
     last = size // sector_size - 1
-    notes = []
     try:
-        header, array = _gpt_copy(read_at, 1, last, sector_size)
+        return GptCopy(*_gpt_copy(read_at, 1, last, sector_size))
     except _DamagedHeader as damage:
-        candidates = _backup_positions(read_at, last, sector_size)
-        for position in candidates:
+        for position in _backup_positions(read_at, last, sector_size):
             try:
                 header, array = _gpt_copy(read_at, position, last, sector_size)
             except _DamagedHeader:
                 continue
-            notes.append(f"The primary GPT is damaged ({damage}); its backup in sector {position} was used.")
-            break
-        else:
-            return PartitionTable("none", boot_code=boot_code, notes=(
-                f"The disk has a protective MBR but no readable GPT ({damage}, and no good backup). "
-                "It is taken as a disk without partitions.",))
+            return GptCopy(header, array, f"The primary GPT is damaged ({damage}); its backup in sector {position} was used.")
+        raise MachineError(f"The disk has a protective MBR but no readable GPT ({damage}, and no good backup).") from damage
+
+
+def _read_gpt(read_at, size, sector_size, boot_code):
+    last = size // sector_size - 1
+    try:
+        header, array, note = read_gpt(read_at, size, sector_size)
+    except MachineError as error:
+        return PartitionTable("none", boot_code=boot_code, notes=(f"{error} It is taken as a disk without partitions.",))
+    notes = [note] if note else []
     partitions = []
     entry_size = header[12]
     for index in range(header[11]):

@@ -40,6 +40,7 @@ class MountEntry(NamedTuple):
     type: str
     source: str
     super_options: Tuple[str, ...]  # of the file system
+    root: str = "/"                 # what of the file system is mounted: a subvolume, or a folder of a bind mount
 
     @property
     def writable(self):
@@ -115,7 +116,7 @@ def parse_mountinfo_line(line):
     fields = line.rstrip("\n").split(" ")
     rest = fields.index("-", 6)
     return MountEntry(int(fields[0]), fields[2], unescape(fields[4]), tuple(fields[5].split(",")),
-                      fields[rest + 1], unescape(fields[rest + 2]), tuple(fields[rest + 3].split(",")))
+                      fields[rest + 1], unescape(fields[rest + 2]), tuple(fields[rest + 3].split(",")), unescape(fields[3]))
 
 
 def unescape(field):

@@ -29,6 +29,7 @@ class Profile(NamedTuple):
     agents: Tuple[str, ...]              # names in fixup/linux/agents.py that belong there; the first is what the platform looks for
     cpu_level: int                       # every machine type has at least x86-64-v<this>, 0: that depends on host or type
     sources: Tuple[str, ...]             # where the facts come from
+    gpt_only: bool = False               # its UEFI starts disks with a GPT only
 
     @property
     def disk_drivers(self) -> Tuple[str, ...]:
@@ -150,6 +151,7 @@ PROFILES = {
             HYPERV_AGENTS,
             0,
             HYPERV_SOURCES + (DATASOURCES,),
+            gpt_only=True,
         ),
         Profile(
             "azure",
@@ -160,7 +162,11 @@ PROFILES = {
             ("Azure", "None"),
             ("walinuxagent",) + HYPERV_AGENTS,
             0,                           # by the size
-            (DATASOURCES, "Microsoft Azure: prepare Linux for imaging (hv_vmbus, hv_storvsc, hv_netvsc), NVMe for remote disks",),
+            (
+                DATASOURCES,
+                "Microsoft Azure: prepare Linux for imaging (hv_vmbus, hv_storvsc, hv_netvsc), NVMe for remote disks; generation 2 VMs (UEFI, GPT)",
+            ),
+            gpt_only=True,
         ),
         Profile(
             "gcp",

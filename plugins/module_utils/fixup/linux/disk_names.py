@@ -5,7 +5,8 @@
 """Names of disks that depend on the old hardware, replaced by what lasts: in fstab, crypttab, kernel command lines and the resume setting.
 
 Without this the root file system is not found, or one entry of fstab stops the boot in emergency mode. GRUB keeps command lines also in
-variables: `kernelopts` in grubenv, which the entries of RHEL 8 name, with a copy in grub.cfg for the case that grubenv is lost.
+variables: `kernelopts` in grubenv, which the entries of RHEL 8 name, with a copy in grub.cfg for the case that grubenv is lost. PARTUUIDs of
+an MBR that became a GPT are replaced by the new ones.
 """
 
 import functools
@@ -30,12 +31,13 @@ RESUME = "/etc/initramfs-tools/conf.d/resume"
 
 ARGUMENTS = ("root", "real_root", "resume", "cryptdevice")           # of a kernel command line that name a device
 
-REASON = "the name depends on the old disk controller"
+REASON = "the name depends on the old disk controller or partition table"
 
-_ARGUMENT = re.compile(r"""(?P<head>(?<![^\s"'])(?:%s)=)(?P<spec>/dev/[^\s"':,;]+)""" % "|".join(ARGUMENTS))
-_SETTING = re.compile(r"""^(?P<head>[ \t]*RESUME=["']?)(?P<spec>/dev/[^\s"']+)""", re.MULTILINE)
-_WHAT = re.compile(r"^(?P<head>What=)(?P<spec>/dev/\S+)", re.MULTILINE)
-_SECOND_FIELD = re.compile(r"^(?P<head>[ \t]*[^#\s]\S*[ \t]+)(?P<spec>/dev/\S+)", re.MULTILINE)
+_PARTUUID = r"PARTUUID=[0-9A-Fa-f]{8}-[0-9A-Fa-f]{2}(?![0-9A-Fa-f-])"     # of an MBR
+_ARGUMENT = re.compile(r"""(?P<head>(?<![^\s"'])(?:%s)=)(?P<spec>/dev/[^\s"':,;]+|%s)""" % ("|".join(ARGUMENTS), _PARTUUID))
+_SETTING = re.compile(r"""^(?P<head>[ \t]*RESUME=["']?)(?P<spec>/dev/[^\s"']+|%s)""" % _PARTUUID, re.MULTILINE)
+_WHAT = re.compile(r"^(?P<head>What=)(?P<spec>/dev/\S+|%s)" % _PARTUUID, re.MULTILINE)
+_SECOND_FIELD = re.compile(r"^(?P<head>[ \t]*[^#\s]\S*[ \t]+)(?P<spec>/dev/\S+|%s)" % _PARTUUID, re.MULTILINE)
 
 
 def plan(situation: Situation, draft: Draft) -> None:

@@ -5,7 +5,7 @@
 """Old device names and what the same partition is called wherever it appears: the file system's UUID, or the partition's.
 
 The kernel numbers disks by driver and order of discovery; "/dev/sda2" of the source is "/dev/vda2" or "/dev/nvme0n1p2" on the target,
-or another disk altogether.
+or another disk altogether. Where an MBR became a GPT (recovery/conversion), PARTUUIDs are old names too.
 """
 
 import re
@@ -14,6 +14,7 @@ from typing import Dict, NamedTuple, Sequence, Tuple
 
 from ...machine.fstab import split_spec
 from ...machine.model import Content, Disk, Partition
+from ...machine.partition_edit import partuuid_after_conversion
 
 # Contents that hold no device name themselves: what is in them is not known, so neither is what they lack.
 LAYERED = ("lvm2", "luks", "md", "zfs", "bitlocker", "unknown")
@@ -25,6 +26,8 @@ _KERNEL_NAME = re.compile(r"/dev/(?P<disk>(?:sd|hd|vd|xvd)[a-z]+|(?:nvme\d+n|mmc
 _BY_NAME = re.compile(r"/dev/disk/by-(?:id|path)/.+?(?:-part(?P<part>\d+))?\Z")
 # multipath-tools calls a disk mpatha and so on where nobody named it; which one that is, /etc/multipath/bindings says by WWID.
 _MULTIPATH = re.compile(r"/dev/mapper/mpath[a-z]+?(?:(?:-part|p)?(?P<part>\d+))?\Z")
+# What the partition of an MBR is called by its place in it. A PARTUUID of a GPT looks otherwise.
+_MBR_PARTUUID = re.compile(r"(?:PARTUUID=[\"']?|/dev/disk/by-partuuid/)(?P<old>[0-9A-Fa-f]{8}-[0-9A-Fa-f]{2})[\"']?\Z")
 _BY_CONTENT = re.compile(r"/dev/disk/by-(?P<tag>uuid|label|partuuid|partlabel)/(?P<value>[^/]+)\Z")
 _FAMILY = re.compile(r"(?:sd|hd|vd|xvd)(?P<letters>[a-z]+)\Z")
 
@@ -35,8 +38,8 @@ class Names(NamedTuple):
     counts: Dict[str, int]               # file system UUID -> how often it is on the disks
 
     def is_bound(self, spec: str) -> bool:
-        """Whether a name depends on the old hardware."""
-        return any(pattern.match(spec) is not None for pattern in (_KERNEL_NAME, _BY_NAME, _MULTIPATH))
+        """Whether a name depends on the old hardware, or on a partition table that is no more."""
+        return any(pattern.match(spec) is not None for pattern in (_KERNEL_NAME, _BY_NAME, _MULTIPATH)) or self._converted(spec) is not None
 
     def lasting(self, spec: str, by_partition: bool = False) -> str:
         """The name that lasts for one that does not: "UUID=…", else "PARTUUID=…"; "" when the device is on none of the disks.
@@ -47,7 +50,7 @@ class Names(NamedTuple):
         if found is None:
             return ""
         content, partition_uuid = found
-        if by_partition and partition_uuid:
+        if partition_uuid and (by_partition or self._converted(spec) is not None):
             return "PARTUUID=" + partition_uuid
         if content.uuid and content.kind in MOUNTABLE and self.counts.get(content.uuid.lower()) == 1:
             return "UUID=" + content.uuid
@@ -55,6 +58,9 @@ class Names(NamedTuple):
 
     def find(self, spec: str):
         """(content, partition UUID) of what an old name meant, None when it is on none of the disks."""
+        converted = self._converted(spec)
+        if converted is not None:
+            return converted.content, converted.uuid
         match = _KERNEL_NAME.match(spec)
         if match is not None:
             disk = self._disk(match.group("disk"))
@@ -98,6 +104,14 @@ class Names(NamedTuple):
     def transparent(self) -> bool:
         """Whether every content is known, so that what is on none of the disks is really missing."""
         return bool(self.disks) and not any(content.kind in LAYERED for content in contents(self.disks))
+
+    def _converted(self, spec):
+        """The partition whose PARTUUID this was before its disk got a GPT, None if it is none."""
+        match = _MBR_PARTUUID.match(spec)
+        if match is None or self.has("PARTUUID", match.group("old")):
+            return None
+        now = partuuid_after_conversion(match.group("old"))
+        return next((part for disk in self.disks for part in disk.partitions if part.uuid.lower() == now), None)
 
     def _disk(self, name):
         for disk in self.disks:

@@ -19,7 +19,7 @@ from ...errors import MachineError
 from ...machine import esp
 from ...machine.bootloader import read_boot_loader
 from ...machine.efi_loader import EfiLoader, read_efi_loader
-from ...machine.firmware import EFI_SYSTEM
+from ...machine.firmware import EFI_SYSTEM, added_system_partition
 from ...machine.osrelease import read_os_release
 from ...machine.root import read_architecture
 from ..draft import Draft
@@ -54,7 +54,7 @@ def plan(situation: Situation, draft: Draft) -> None:
     if "uefi" not in situation.firmware:
         return
     partitions = esp.system_partitions(situation.tree, situation.mounts)
-    if not partitions and any(partition.type in EFI_SYSTEM for disk in situation.disks for partition in disk.partitions):
+    if not partitions and not added_system_partition(situation.disks) and any(partition.type in EFI_SYSTEM for disk in situation.disks for partition in disk.partitions):
         draft.find(
             "warning",
             "The disks have an EFI system partition, which is not mounted in the recovery image, so nobody knows whether UEFI firmware "
