@@ -14,13 +14,13 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.convers
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.conversion.convert import Request
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import RestoredDisk
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.profile import get_profile
-from recovery_disks import fill_root, make_disk, make_fs, mounted, write
+from recovery_disks import fill_root, make_disk, make_fs, mounted, run, write
 
-SIZE = 200                    # MiB
+SIZE = 100                    # MiB
 ROOT_UUID = "33333333-2222-4333-8444-555555555555"
 BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
-GPT_BIOS = f"label: gpt\nstart=2048,size=1M,type={BIOS_BOOT}\nsize=150M\n"
-MBR = "label: dos\nlabel-id: 0xd1c2a3b4\nstart=2048,size=150M,type=83,bootable\n"
+GPT_BIOS = f"label: gpt\nstart=2048,size=1M,type={BIOS_BOOT}\nsize=80M\n"
+MBR = "label: dos\nlabel-id: 0xd1c2a3b4\nstart=2048,size=80M,type=83,bootable\n"
 MENU = """\
 menuentry 'Debian' {{
 	insmod ext2
@@ -39,13 +39,16 @@ def require_grub():
         pytest.skip(f"not installed: {', '.join(lacking)}")
 
 
-def make_machine(folder, script, root=2, kind="ext4", boot_code=True, size=SIZE, menu=MENU, options=("-U", ROOT_UUID)):
-    """A disk file with this table, and a root with its menu on partition `root`. Returns (path, parts)."""
+def make_machine(folder, script, root=2, kind="ext4", boot_code=True, size=SIZE, menu=MENU, options=("-U", ROOT_UUID), subvolume=""):
+    """The path of a disk file with this table, and a root with its menu on partition `root`."""
     path = str(folder / "sda.raw")
     parts = make_disk(path, size, script)
     make_fs(path, parts[root], kind, *options)
-    with mounted(path, parts[root], kind, folder / "making") as place:
-        fill_root(place, f"UUID={ROOT_UUID} / {kind} defaults 0 1\n", ("boot/grub/i386-pc",))
+    with mounted(path, parts[root], kind, folder / "making") as top:
+        place = top / subvolume
+        if subvolume:
+            run("btrfs", "subvolume", "create", str(place))
+        fill_root(place, f"UUID={ROOT_UUID} / {kind} {f'subvol={subvolume}' if subvolume else 'defaults'} 0 1\n", ("boot/grub/i386-pc",))
         elf = b"\x7fELF\x02\x01".ljust(18, b"\0") + struct.pack("<H", 62)
         for name, data in (("usr/bin/sh", elf), ("boot/vmlinuz", b"kernel" * 9999), ("boot/initrd.img", bytes(99999)),
                            ("boot/grub/i386-pc/normal.mod", b"x")):
@@ -57,7 +60,7 @@ def make_machine(folder, script, root=2, kind="ext4", boot_code=True, size=SIZE,
             disk.write(b"\xeb\x63\x90" + b"boot code" * 40)
             disk.seek(600 if script.startswith("label: dos") else 2048 * 512)
             disk.write(b"core image" * 40)
-    return path, parts
+    return path
 
 
 def request(path, place, target="kvm", firmware="uefi", size=0):

@@ -7,6 +7,7 @@
 import json
 import os
 import re
+import shutil
 import struct
 
 import pytest
@@ -21,10 +22,10 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.convers
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import RestoredDisk
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.mount import mounted_machine
 from convert_disks import BIOS_BOOT, GPT_BIOS, MBR, MENU, ROOT_UUID, everything, make_machine, request, require_grub
-from recovery_disks import ESP, MIB, run
+from recovery_disks import ESP, MIB, device, run
 
-LOGICAL = MBR.replace("150M", "60M") + "size=100M,type=5\nsize=20M,type=82\nsize=20M,type=8e\n"
-FOUR = MBR.replace("150M", "100M") + "size=4M\nsize=4M,type=82\nsize=4M\n"
+LOGICAL = MBR.replace("start=2048,size=80M", "1 : start=2048,size=60M") + "2 : size=30M,type=5\n5 : size=8M,type=82\n6 : size=8M,type=8e\n"
+FOUR = MBR.replace("80M", "60M") + "size=4M\nsize=4M,type=82\nsize=4M\n"
 EFI_GUID = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 
 
@@ -83,9 +84,9 @@ def check_system_partition(path, number, tmp_path):
     (LOGICAL, "hyperv-gen2", "gpt", 7),
     (FOUR, "kvm", "gpt", 5),
     (MBR, "azure", "gpt", 2),
-])
+], ids=["gpt", "mbr", "logical", "logical-to-gpt", "full-mbr", "mbr-to-gpt"])
 def test_to_uefi_and_back_by_undo(tmp_path, place, folder, script, target, label, number):
-    path, _parts = make_machine(tmp_path, script, root=2 if script == GPT_BIOS else 1)
+    path = make_machine(tmp_path, script, root=2 if script == GPT_BIOS else 1)
     original, (_label, before) = everything(path), table(path)
     done = convert(request(path, place, target), folder)
     assert done.changed and done.firmware == "uefi" and f"Partition {number} " in done.steps[-1]
@@ -104,33 +105,33 @@ def test_to_uefi_and_back_by_undo(tmp_path, place, folder, script, target, label
     again = convert(request(path, place, target), folder)
     assert not again.changed and again.steps == done.steps and again.firmware == "uefi"
     # data of the machine are where they were
-    for start, sectors, kind, _uuid in before.values():
-        if kind.lower() not in ("5", "f"):
-            assert everything(path)[start * 512:(start + sectors) * 512] == original[start * 512:(start + sectors) * 512]
+    start, sectors = before[2 if script == GPT_BIOS else 1][:2]
+    place = slice(start * 512, (start + sectors) * 512)
+    assert everything(path)[place] == original[place]
     assert undo(folder) == path
     assert everything(path) == original and not os.path.exists(folder)
 
 
 def test_what_is_planned_changes_nothing(tmp_path, place, folder):
-    path, _parts = make_machine(tmp_path, GPT_BIOS)
+    path = make_machine(tmp_path, GPT_BIOS)
     original = everything(path)
     done = convert(request(path, place), folder, only_plan=True)
     assert done.changed and everything(path) == original and not os.path.exists(folder)
 
 
 def test_room_on_the_disk_is_taken_before_it_grows(tmp_path, place, folder):
-    path, _parts = make_machine(tmp_path, GPT_BIOS.replace("150M", "100M"))
-    done = convert(request(path, place, size=200 * MIB), folder)
-    assert os.path.getsize(path) == 200 * MIB and done.disks[0].size == 200 * MIB
-    assert len(done.steps) == 1 and table(path)[1][3][0] == 102 * 2048
+    path = make_machine(tmp_path, GPT_BIOS, size=150)
+    done = convert(request(path, place, size=150 * MIB), folder)
+    assert os.path.getsize(path) == 150 * MIB and done.disks[0].size == 150 * MIB
+    assert len(done.steps) == 1 and table(path)[1][3][0] == 82 * 2048
 
 
 def test_a_disk_that_grows_is_returned_with_its_size(tmp_path, place, folder):
-    path, _parts = make_machine(tmp_path, GPT_BIOS)
-    done = convert(request(path, place, size=200 * MIB), folder)
-    assert done.disks[0].size == os.path.getsize(path) > 200 * MIB
+    path = make_machine(tmp_path, GPT_BIOS)
+    done = convert(request(path, place, size=100 * MIB), folder)
+    assert done.disks[0].size == os.path.getsize(path) > 100 * MIB
     # as it was said to be when it was restored
-    again = convert(request(path, place, size=200 * MIB), folder)
+    again = convert(request(path, place, size=100 * MIB), folder)
     assert not again.changed and again.disks == done.disks
     # a growing file stays sparse
     assert os.stat(path).st_blocks * 512 < 40 * MIB
@@ -138,19 +139,19 @@ def test_a_disk_that_grows_is_returned_with_its_size(tmp_path, place, folder):
 
 @pytest.mark.parametrize("target,firmware", [("kvm", ""), ("kvm", "bios"), ("aws-xen", "")])
 def test_what_starts_as_it_is_stays(tmp_path, place, folder, target, firmware):
-    path, _parts = make_machine(tmp_path, GPT_BIOS)
+    path = make_machine(tmp_path, GPT_BIOS)
     original = everything(path)
     done = convert(request(path, place, target, firmware), folder)
     assert (done.changed, done.firmware, done.steps) == (False, "", ()) and everything(path) == original and not os.path.exists(folder)
 
 
 @pytest.mark.parametrize("script,number", [
-    (f"label: gpt\nstart=2048,size=40M,type={ESP}\nsize=150M\n", 3),
-    (f"label: gpt\nstart=2048,size=40M,type={ESP}\nsize=140M\nsize=1M,type={BIOS_BOOT}\n", 3),
-    ("label: dos\nstart=2048,size=40M,type=ef\nsize=150M\n", 0),
-])
+    (f"label: gpt\nstart=2048,size=40M,type={ESP}\nsize=55M\n", 3),
+    (f"label: gpt\nstart=2048,size=40M,type={ESP}\nsize=50M\nsize=1M,type={BIOS_BOOT}\n", 3),
+    ("label: dos\nstart=2048,size=40M,type=ef\nsize=55M\n", 0),
+], ids=["gpt", "gpt-with-partition", "mbr"])
 def test_to_bios_and_back_by_undo(tmp_path, place, folder, script, number):
-    path, _parts = make_machine(tmp_path, script, boot_code=False)
+    path = make_machine(tmp_path, script, boot_code=False)
     original, (label, before) = everything(path), table(path)
     done = convert(request(path, place, "aws-xen", ""), folder)
     assert done.changed and done.firmware == "bios"
@@ -166,7 +167,7 @@ def test_to_bios_and_back_by_undo(tmp_path, place, folder, script, number):
     data = everything(path)[core * 512:]
     start, count, segment = struct.unpack_from("<QHH", data, 500)
     assert start == core + 1 and segment == 0x820 and 100 < count < 2047
-    assert firmware_of(path, place) == ("both" if number != 0 else "both")
+    assert firmware_of(path, place) == "both"
     assert not convert(request(path, place, "aws-xen", ""), folder).changed
     undo(folder)
     assert everything(path) == original
@@ -174,7 +175,7 @@ def test_to_bios_and_back_by_undo(tmp_path, place, folder, script, number):
 
 def test_there_and_back_again(tmp_path, place, folder):
     """Converted to UEFI, then the BIOS loader is lost, then converted to BIOS."""
-    path, _parts = make_machine(tmp_path, FOUR, root=1)
+    path = make_machine(tmp_path, FOUR, root=1)
     original = everything(path)
     convert(request(path, place), folder + "1")
     convert(request(path, place, "kvm", "bios"), folder + "2")
@@ -185,7 +186,7 @@ def test_there_and_back_again(tmp_path, place, folder):
 
 
 def test_undo_refuses_a_disk_that_was_changed_since(tmp_path, place, folder):
-    path, _parts = make_machine(tmp_path, GPT_BIOS)
+    path = make_machine(tmp_path, GPT_BIOS)
     convert(request(path, place), folder)
     run("sfdisk", "-q", "--part-label", path, "2", "theirs")
     changed = everything(path)
@@ -195,7 +196,7 @@ def test_undo_refuses_a_disk_that_was_changed_since(tmp_path, place, folder):
 
 
 def test_what_the_guest_wrote_to_the_added_partition_goes(tmp_path, place, folder):
-    path, _parts = make_machine(tmp_path, GPT_BIOS)
+    path = make_machine(tmp_path, GPT_BIOS)
     original = everything(path)
     convert(request(path, place), folder)
     start = table(path)[1][3][0] * 512
@@ -204,18 +205,26 @@ def test_what_the_guest_wrote_to_the_added_partition_goes(tmp_path, place, folde
     assert everything(path) == original
 
 
-def test_xfs_and_btrfs_in_a_subvolume(tmp_path, place, folder):
-    path, parts = make_machine(tmp_path, MBR.replace("150M", "350M"), root=1, kind="xfs", size=420, options=("-m", f"uuid={ROOT_UUID}"))
-    assert convert(request(path, place), folder).changed and parts
+def test_a_menu_on_xfs(tmp_path, place, folder):
+    path = make_machine(tmp_path, MBR.replace("80M", "350M"), root=1, kind="xfs", size=400, options=("-m", f"uuid={ROOT_UUID}"))
+    assert convert(request(path, place), folder).changed
+
+
+def test_a_menu_in_a_subvolume_of_btrfs(tmp_path, place, folder):
+    if not shutil.which("btrfs"):
+        pytest.skip("not installed: btrfs-progs")
+    path = make_machine(tmp_path, MBR.replace("80M", "150M"), root=1, kind="btrfs", size=160, subvolume="@")
+    assert convert(request(path, place), folder).changed
+    assert b"/@/boot/grub/grub.cfg" in everything(path)
 
 
 @pytest.mark.parametrize("menu,said", [
     ("insmod blscfg\nblscfg\n", "blscfg"),
-    ("set btrfs_relative_path=\"y\"\n" + MENU.replace("{", "{").replace("}", "}"), "SUSE"),
+    ("set btrfs_relative_path=\"y\"\n" + MENU, "SUSE"),
     ("# nothing\n", "no menu of GRUB 2"),
-])
+], ids=["blscfg", "suse", "empty"])
 def test_menus_of_other_kinds_are_refused(tmp_path, place, folder, menu, said):
-    path, _parts = make_machine(tmp_path, GPT_BIOS, menu=menu)
+    path = make_machine(tmp_path, GPT_BIOS, menu=menu)
     original = everything(path)
     with pytest.raises(TargetError, match=said):
         convert(request(path, place), folder)
@@ -223,17 +232,17 @@ def test_menus_of_other_kinds_are_refused(tmp_path, place, folder, menu, said):
 
 
 def test_firmware_that_the_target_does_not_have(tmp_path, place, folder):
-    path, _parts = make_machine(tmp_path, GPT_BIOS)
+    path = make_machine(tmp_path, GPT_BIOS)
     with pytest.raises(TargetError, match="aws-xen has no UEFI"):
         convert(request(path, place, "aws-xen", "uefi"), folder)
 
 
 @pytest.mark.parametrize("script,said", [
-    (f"label: gpt\nfirst-lba: 34\nstart=34,size=20M,type={ESP}\nsize=179M\n", "no room for a BIOS boot partition"),
-    ("label: dos\nstart=63,size=40M,type=ef\nsize=150M\n", "KiB are needed in front of the first partition, and there are 31"),
-])
+    (f"label: gpt\nfirst-lba: 34\nstart=34,size=81920,type={ESP}\nstart=81954,type=linux\n", "no room for a BIOS boot partition"),
+    ("label: dos\nstart=63,size=40M,type=ef\nsize=55M\n", "KiB are needed in front of the first partition, and there are 31"),
+], ids=["gpt", "mbr"])
 def test_no_room_for_bios(tmp_path, place, folder, script, said):
-    path, _parts = make_machine(tmp_path, script, boot_code=False)
+    path = make_machine(tmp_path, script, boot_code=False)
     original = everything(path)
     with pytest.raises(TargetError, match=said):
         convert(request(path, place, "kvm", "bios"), folder)
@@ -241,20 +250,48 @@ def test_no_room_for_bios(tmp_path, place, folder, script, said):
 
 
 def test_an_mbr_without_room_for_a_gpt(tmp_path, place, folder):
-    path, _parts = make_machine(tmp_path, "label: dos\nstart=16,size=150M,type=83\n", root=1)
+    path = make_machine(tmp_path, "label: dos\nstart=16,size=80M,type=83\n", root=1)
     with pytest.raises(TargetError, match="begins 16 sectors behind the start of the disk"):
         convert(request(path, place, "hyperv-gen2", ""), folder)
 
 
-def test_the_workers_grub_must_read_the_file_system(tmp_path, place, folder, monkeypatch):
-    """Encrypted names are a feature of ext4 that GRUB does not read."""
-    path, parts = make_machine(tmp_path, GPT_BIOS)
-    with open(path, "r+b") as disk:
-        disk.seek(parts[2].start + 1024 + 96)
-        flags = struct.unpack("<I", disk.read(4))[0]
-        disk.seek(parts[2].start + 1024 + 96)
-        disk.write(struct.pack("<I", flags | 0x8000))                # inline_data
+def test_the_workers_grub_must_read_the_file_system(tmp_path, place, folder):
+    """Directories inside of inodes are a feature of ext4 that GRUB does not know."""
+    path = make_machine(tmp_path, GPT_BIOS, options=("-U", ROOT_UUID, "-O", "inline_data"))
     original = everything(path)
-    with pytest.raises(TargetError, match="GRUB cannot read|cannot be used"):
+    with pytest.raises(TargetError, match="the worker's GRUB cannot read /boot/grub/grub.cfg"):
         convert(request(path, place), folder)
     assert everything(path) == original
+
+
+def test_a_block_device_with_room(tmp_path, place, folder):
+    path = make_machine(tmp_path, GPT_BIOS)
+    os.truncate(path, 180 * MIB)
+    original = everything(path)
+    with device(path) as name:
+        done = convert(request(name, place), folder)
+        assert done.changed and done.steps == ("Partition 3 is added, an EFI system partition of 64 MiB with the worker's GRUB.",)
+    run("sfdisk", "--verify", path)
+    check_system_partition(path, 3, tmp_path)
+    with device(path) as name:
+        os.rename(folder, folder + "2")
+        with open(folder + "2/journal.json", encoding="utf-8") as stream:
+            kept = json.load(stream)
+        with open(folder + "2/journal.json", "w", encoding="utf-8") as stream:
+            json.dump(dict(kept, path=name), stream)                 # another loop device
+        undo(folder + "2")
+    assert everything(path) == original
+
+
+def test_a_block_device_without_room(tmp_path, place, folder):
+    path = make_machine(tmp_path, GPT_BIOS)
+    original = everything(path)
+    with device(path) as name, pytest.raises(TargetError, match="66 MiB larger"):
+        convert(request(name, place), folder)
+    assert everything(path) == original
+
+
+def test_a_disk_in_use_is_refused(tmp_path, place, folder):
+    path = make_machine(tmp_path, GPT_BIOS)
+    with open(path, "r+b"), pytest.raises(TargetError, match="in use"):
+        convert(request(path, place), folder)
