@@ -6,7 +6,7 @@
 
 from .content import probe_content
 from .model import Disk
-from .partitions import read_partition_table
+from .partitions import ADDED_LOADER, ADDED_LOADER_AT, read_partition_table
 
 
 def read_disk(name, read_at, size, sector_size=512):
@@ -23,7 +23,8 @@ def read_disk(name, read_at, size, sector_size=512):
             return Disk(name, size, sector_size, content=content, boot_code=table.boot_code, notes=table.notes)
     partitions = tuple(
         partition._replace(content=probe_content(_part(read_at, partition.start), partition.size)) for partition in table.partitions)
-    return Disk(name, size, sector_size, table.table, table.uuid, partitions, boot_code=table.boot_code, notes=table.notes)
+    added = table.boot_code and read_at(0, 512)[ADDED_LOADER_AT:].startswith(ADDED_LOADER)
+    return Disk(name, size, sector_size, table.table, table.uuid, partitions, boot_code=table.boot_code, notes=table.notes, added_loader=added)
 
 
 def _part(read_at, start):

@@ -22,7 +22,8 @@ def read_firmware(tree, disks=()):
     """"bios", "uefi", "both", or "" if neither disks nor files show a loader.
 
     UEFI needs an EFI system partition, and a loader on it where it can be looked at. BIOS needs code in the first sector;
-    partitioning tools leave such code too, so on a disk that also boots by UEFI it counts only together with BIOS loader files.
+    partitioning tools leave such code too, so on a disk that also boots by UEFI it counts only together with BIOS loader files, or where a
+    conversion has put it.
     """
     efi_files = any(tree.glob(f"{folder}/[Ee][Ff][Ii]/*/*.[Ee][Ff][Ii]") for folder in BOOT_FOLDERS)
     bios_files = any(tree.glob(pattern) for pattern in BIOS_LOADER_FILES)
@@ -32,7 +33,7 @@ def read_firmware(tree, disks=()):
         has_partition = any(partition.type in EFI_SYSTEM for disk in disks for partition in disk.partitions)
         is_visible = any(tree.isdir(f"{folder}/{name}") for folder in BOOT_FOLDERS for name in ("EFI", "efi"))
         uefi = has_partition and (efi_files or not is_visible)
-        bios = any(disk.boot_code for disk in disks) and (bios_files or not uefi)
+        bios = any(disk.boot_code for disk in disks) and (bios_files or not uefi) or any(disk.added_loader for disk in disks)
     if uefi and bios:
         return "both"
     return "uefi" if uefi else "bios" if bios else ""

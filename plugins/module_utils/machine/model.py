@@ -44,6 +44,7 @@ class Disk(NamedTuple):
     content: Content = Content("unknown")   # of the whole disk where table is "none"
     boot_code: bool = False                 # first sector holds BIOS boot code
     notes: Tuple[str, ...] = ()             # damage and oddities seen while the table was read, as sentences
+    added_loader: bool = False              # the boot code is of a conversion for BIOS (recovery/conversion)
 
 
 class Mount(NamedTuple):

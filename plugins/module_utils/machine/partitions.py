@@ -18,6 +18,8 @@ from ..errors import MachineError
 from .model import Partition
 
 BOOT_CODE_SIZE = 440                 # bytes of an MBR in front of the disk signature
+# Where a conversion for BIOS marks GRUB's boot code as its own. GRUB keeps these bytes free for the parameters of FAT (boot.S).
+ADDED_LOADER_AT, ADDED_LOADER = 0x40, b"DR-GRUB"
 EXTENDED_TYPES = (0x05, 0x0F, 0x85)
 PROTECTIVE_TYPE = 0xEE
 MAX_LOGICAL = 100                    # links of a chain; the kernel's own bound

@@ -52,8 +52,9 @@ def make_machine(folder, script, root=2, kind="ext4", boot_code=True, size=SIZE,
         elf = b"\x7fELF\x02\x01".ljust(18, b"\0") + struct.pack("<H", 62)
         for name, data in (("usr/bin/sh", elf), ("boot/vmlinuz", b"kernel" * 9999), ("boot/initrd.img", bytes(99999)),
                            ("boot/grub/i386-pc/normal.mod", b"x")):
-            with open(os.path.join(place, name), "wb") as stream:
-                stream.write(data)
+            if boot_code or "i386-pc" not in name:
+                with open(os.path.join(place, name), "wb") as stream:
+                    stream.write(data)
         write(os.path.join(place, "boot/grub/grub.cfg"), menu.format(uuid=ROOT_UUID))
     if boot_code:
         with open(path, "r+b") as disk:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 
 import pytest
 
@@ -238,7 +239,7 @@ def test_firmware_that_the_target_does_not_have(tmp_path, place, folder):
 
 
 @pytest.mark.parametrize("script,said", [
-    (f"label: gpt\nfirst-lba: 34\nstart=34,size=81920,type={ESP}\nstart=81954,type=linux\n", "no room for a BIOS boot partition"),
+    (f"label: gpt\nfirst-lba: 34\nstart=34,size=81920,type={ESP}\nstart=81954,size=122813,type=linux\n", "no room for a BIOS boot partition"),
     ("label: dos\nstart=63,size=40M,type=ef\nsize=55M\n", "KiB are needed in front of the first partition, and there are 31"),
 ], ids=["gpt", "mbr"])
 def test_no_room_for_bios(tmp_path, place, folder, script, said):
@@ -293,5 +294,9 @@ def test_a_block_device_without_room(tmp_path, place, folder):
 
 def test_a_disk_in_use_is_refused(tmp_path, place, folder):
     path = make_machine(tmp_path, GPT_BIOS)
-    with open(path, "r+b"), pytest.raises(TargetError, match="in use"):
-        convert(request(path, place), folder)
+    with open(path, "r+b") as disk, subprocess.Popen(["sleep", "60"], stdout=disk) as user:
+        try:
+            with pytest.raises(TargetError, match="in use"):
+                convert(request(path, place), folder)
+        finally:
+            user.kill()

@@ -46,6 +46,12 @@ def plan(situation: Situation, draft: Draft) -> None:
             "the guest. Kernels and menu stay the machine's own; its own packages do not update this GRUB, so install the distribution's GRUB "
             "for UEFI when the machine is to stay there.",
         )
+    if any(disk.added_loader for disk in situation.disks) and "bios" in situation.firmware:
+        draft.find(
+            "info",
+            "BIOS starts this machine by the worker's GRUB. Kernels and menu stay the machine's own; its own packages do not update this GRUB, so "
+            "install the distribution's GRUB for BIOS when the machine is to stay there.",
+        )
     own = read_firmware(situation.tree, situation.disks)
     if not own and situation.disks and _boots_by_these(situation.tree):
         draft.find(

@@ -136,5 +136,5 @@ def _boot_disk(layouts, menu, own):
         found = [index for index, disk in enumerate(layouts) if any(part.type in EFI_SYSTEM for part in disk.partitions)]
     else:
         found = [index for index, disk in enumerate(layouts) if disk.boot_code and disk.table != "none"]
-    found += [index for index, disk in enumerate(layouts) if disk.name == menu.disk]
+    found += [index for index, disk in enumerate(layouts) if disk.name == menu.place.disk]
     return (found + [0])[0]

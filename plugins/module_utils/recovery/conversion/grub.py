@@ -30,7 +30,8 @@ import zlib
 from typing import NamedTuple, Sequence
 
 from ...errors import TargetError
-from .menu import Menu
+from ...machine.partitions import ADDED_LOADER, ADDED_LOADER_AT
+from .menu import Menu, Place
 
 FOLDERS = {
     "uefi": ("/usr/lib/grub/x86_64-efi", "/usr/lib/grub2/x86_64-efi", "/usr/share/grub2/x86_64-efi"),
@@ -89,8 +90,9 @@ class BiosLoader(NamedTuple):
 
 def grub_script(menu: Menu) -> str:
     """What GRUB runs first."""
-    find = f"search --no-floppy --fs-uuid --set=root {menu.uuid}" if menu.uuid else f"set root={menu.volume}"
-    return _SCRIPT.format(find=find, inside=menu.inside, folder=os.path.dirname(menu.inside), name=menu.uuid or menu.volume)
+    place = menu.place
+    find = f"search --no-floppy --fs-uuid --set=root {place.uuid}" if place.uuid else f"set root={place.volume}"
+    return _SCRIPT.format(find=find, inside=place.inside, folder=os.path.dirname(place.inside), name=place.uuid or place.volume)
 
 
 def make_efi_program(menu: Menu) -> bytes:
@@ -110,6 +112,7 @@ def placed_loader(core: bytes, sector: int) -> BiosLoader:
         boot = bytearray(stream.read(SECTOR))
     boot[KERNEL_SECTOR:KERNEL_SECTOR + 8] = struct.pack("<Q", sector)
     boot[DRIVE_CHECK:DRIVE_CHECK + 2] = NOPS
+    boot[ADDED_LOADER_AT:ADDED_LOADER_AT + len(ADDED_LOADER)] = ADDED_LOADER
     placed = bytearray(core)
     struct.pack_into("<QH", placed, BLOCK_LIST, sector + 1, len(core) // SECTOR - 1)
     return BiosLoader(bytes(boot), bytes(placed))
@@ -122,24 +125,25 @@ def check_readable(menu: Menu, disks: Sequence, tree) -> None:
 
     A file system may be newer than this GRUB: it would stop at its prompt. grub-fstest reads disks with the same code.
     """
-    if not menu.disk and not menu.volume:
-        return                           # an array, which nobody here can name as GRUB does
     program = _program("fstest")
-    device = _device(menu, disks)
-    for path, inside in ((menu.path, menu.inside),) + menu.files:
-        done = _run([program, "-c", str(len(disks))] + [path for _name, path, _table in disks] + ["crc", f"({device}){inside}"])
+    for place in (menu.place,) + menu.files:
+        device = _device(place, disks)
+        if not device:
+            continue
+        done = _run([program, "-c", str(len(disks))] + [path for _name, path, _table in disks] + ["crc", f"({device}){place.inside}"])
         said = done.stdout.decode("ascii", "replace").strip().lower()
-        if done.returncode or said != _crc(tree, path):
+        if done.returncode or said != _crc(tree, place.path):
             reason = " ".join(done.stderr.decode("utf-8", "replace").split())[-200:] or "it reads other bytes"
-            raise TargetError(f"The machine cannot be converted to other firmware: the worker's GRUB cannot read {path} of it ({reason}). "
+            raise TargetError(f"The machine cannot be converted to other firmware: the worker's GRUB cannot read {place.path} of it ({reason}). "
                               "Use a worker with a newer GRUB.")
 
 
-def _device(menu, disks):
-    if menu.volume:
-        return menu.volume
-    index, table = next((index, table) for index, (name, _path, table) in enumerate(disks) if name == menu.disk)
-    return f"loop{index}" + (f",{'gpt' if table == 'gpt' else 'msdos'}{menu.partition}" if menu.partition else "")
+def _device(place: Place, disks):
+    """What grub-fstest calls the file system; "" for an array, which nobody here can name as GRUB does."""
+    if not place.disk:
+        return place.volume
+    index, table = next((index, table) for index, (name, _path, table) in enumerate(disks) if name == place.disk)
+    return f"loop{index}" + (f",{'gpt' if table == 'gpt' else 'msdos'}{place.partition}" if place.partition else "")
 
 
 def _crc(tree, path):

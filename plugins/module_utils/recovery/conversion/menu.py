@@ -29,14 +29,19 @@ _UUID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,35}\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9@/._+:-]+\Z")       # a path, or the name of a volume, that needs no quotes in a script of GRUB
 
 
-class Menu(NamedTuple):
+class Place(NamedTuple):
+    """A file, as GRUB finds it."""
     path: str                        # in the machine: /boot/grub/grub.cfg
     disk: str                        # name of the disk that holds it, "": a volume that may span disks
     partition: int                   # 0: none
     uuid: str                        # of its file system, "" where only `volume` names it
-    volume: str                      # GRUB's name of a logical volume, "lvm/vg0-root"; "": a partition
+    volume: str                      # GRUB's name of a logical volume, "lvm/vg0-root"; "": a partition, or an array
     inside: str                      # path in its file system: /grub/grub.cfg
-    files: Tuple[Tuple[str, str], ...] = ()     # (path in the machine, path in that file system) of kernels and initramfs there
+
+
+class Menu(NamedTuple):
+    place: Place
+    files: Tuple[Place, ...]         # kernels and initramfs that it starts
 
 
 def find_menu(mounted: MountedRoot, tree, firmware: str) -> Menu:
@@ -53,14 +58,8 @@ def find_menu(mounted: MountedRoot, tree, firmware: str) -> Menu:
             "The machine cannot be converted to other firmware: it has no menu of GRUB 2 with a Linux in it"
             + (f", but boots by {loader}." if loader else ".") + " Choose a target with the firmware that it is made for."
         )
-    place = _place(mounted, tree, path)
-    own = [name for entry in entries if entry.file == path for name in (entry.kernel,) + entry.initrds if tree.isfile(name)]
-    files = []
-    for name in dict.fromkeys(own):
-        other = _place(mounted, tree, name)
-        if other[:4] == place[:4]:
-            files.append((name, other[4]))
-    return Menu(path, *place, files=tuple(files))
+    files = [name for entry in entries if entry.file == path for name in (entry.kernel,) + entry.initrds if tree.isfile(name)]
+    return Menu(_place(mounted, tree, path), tuple(_place(mounted, tree, name) for name in dict.fromkeys(files)))
 
 
 def _check_architecture(tree, firmware):
@@ -88,20 +87,18 @@ def _check_commands(tree, path):
 
 
 def _place(mounted, tree, path):
-    """(disk, partition, UUID, GRUB's name of the volume, path inside) of a file."""
-    place = tree.resolve(path)
-    found = max((each for each in mounted.mounts if syscalls.is_below(place, each.path)), key=lambda each: len(each.path))
-    inside = "/" + os.path.relpath(place, found.path)
+    resolved = tree.resolve(path)
+    found = max((each for each in mounted.mounts if syscalls.is_below(resolved, each.path)), key=lambda each: len(each.path))
+    inside = "/" + os.path.relpath(resolved, found.path)
     if found.type == "btrfs":
         inside = _of_subvolume(mounted.root + found.path.rstrip("/"), found) + inside
     disk = next((disk for disk in mounted.disks if disk.name == found.device), None)
-    if disk is not None:
-        parts = [part for part in disk.partitions if part.number == found.partition]
-        content = parts[0].content if parts else disk.content
-        place = (disk.name, found.partition, content.uuid, "", inside)
+    if disk is None:
+        place = Place(path, "", 0, _uuid_in_fstab(tree, found.path), _volume(found.device), inside)
     else:
-        place = ("", 0, _uuid_in_fstab(tree, found.path), _volume(found.device), inside)
-    if not _PLAIN.match(inside) or not (_UUID.match(place[2]) or place[3]):
+        parts = [part for part in disk.partitions if part.number == found.partition]
+        place = Place(path, disk.name, found.partition, (parts[0].content if parts else disk.content).uuid, "", inside)
+    if not _PLAIN.match(inside) or not (_UUID.match(place.uuid) or place.volume):
         raise TargetError(f"The machine cannot be converted to other firmware: nothing tells a GRUB of the worker how to find {path} on "
                           f"{found.device}.")
     return place

@@ -4,12 +4,14 @@
 
 """Machines whose disks were converted for other firmware: names of an MBR that is a GPT now, and what is said of the added loader."""
 
+import os
+
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup import engine
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.draft import Draft
 from ansible_collections.agnostic.recovery.plugins.module_utils.fixup.linux import disk_names, firmware, uefi_fallback
-from ansible_collections.agnostic.recovery.plugins.module_utils.machine.firmware import ADDED_LABEL
+from ansible_collections.agnostic.recovery.plugins.module_utils.machine.firmware import ADDED_LABEL, read_firmware
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Content, Disk, Partition
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.partition_edit import EFI_SYSTEM, partuuid_after_conversion
 
@@ -86,6 +88,17 @@ def test_the_added_loader_is_not_signed(machine, disks, target, wanted, said):
     firmware.plan(machine.inspect(target, disks, firmware=wanted), draft)
     assert any(finding.severity == "warning" and "Secure Boot" in finding.text for finding in draft.findings) == said
     assert not any(finding.severity == "error" for finding in draft.findings) or target == "aws-xen" and disks is GPT
+
+
+def test_an_added_loader_for_bios_counts_without_files_of_it(machine):
+    os.unlink(machine.path + "/boot/grub/i386-pc/serial.mod")
+    machine.write("/boot/efi/EFI/debian/grubx64.efi", b"MZ")
+    disks = (GPT[0]._replace(boot_code=True, added_loader=True),)
+    assert read_firmware(machine.tree, disks) == "both" and read_firmware(machine.tree, (disks[0]._replace(added_loader=False),)) == "uefi"
+    draft = Draft(machine.tree)
+    firmware.plan(machine.inspect("aws-xen", disks), draft)
+    finding, = draft.findings
+    assert finding.severity == "info" and "worker's GRUB" in finding.text
 
 
 def test_the_added_system_partition_is_not_missed(machine):
