@@ -17,8 +17,8 @@ description:
   - For BIOS it adds a BIOS boot partition on a GPT, or uses the gap in front of the first partition on an MBR.
   - Where the target's firmware starts the disks as they are, nothing is done.
   - File systems and their contents stay as they are. No program of the machine runs.
-  - What it writes is kept in a journal first, so O(state=undone) brings back every byte. A run that was killed is undone before the next one
-    begins. Undo the fix-ups of M(agnostic.recovery.recovery_fixup) before the conversion.
+  - What it overwrites is kept in a journal first, so O(state=undone) brings back every byte. A run that was killed is undone before the
+    next one begins. Undo the fix-ups of M(agnostic.recovery.recovery_fixup) before the conversion.
   - Use it after M(agnostic.recovery.image_restore) and before M(agnostic.recovery.recovery_mount).
 extends_documentation_fragment:
   - agnostic.recovery.attributes

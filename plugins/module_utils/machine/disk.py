@@ -24,7 +24,8 @@ def read_disk(name, read_at, size, sector_size=512):
     partitions = tuple(
         partition._replace(content=probe_content(_part(read_at, partition.start), partition.size)) for partition in table.partitions)
     added = table.boot_code and read_at(0, 512)[ADDED_LOADER_AT:].startswith(ADDED_LOADER)
-    return Disk(name, size, sector_size, table.table, table.uuid, partitions, boot_code=table.boot_code, notes=table.notes, added_loader=added)
+    return Disk(name, size, sector_size, table.table, table.uuid, partitions, boot_code=table.boot_code, notes=table.notes,
+                added_loader=added)
 
 
 def _part(read_at, start):

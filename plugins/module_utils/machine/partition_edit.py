@@ -108,8 +108,8 @@ def gpt_from_mbr(disk_uuid: str, partitions: Sequence[Partition], sector_size: i
     begin = (2 + _array_sectors(len(array), sector_size)) * sector_size
     for partition in partitions:
         if partition.start < begin:
-            raise MachineError(f"Partition {partition.number} begins {partition.start // sector_size} sectors behind the start of the disk, "
-                               f"where a GPT needs {begin // sector_size}.")
+            raise MachineError(f"Partition {partition.number} begins {partition.start // sector_size} sectors behind the start of the "
+                               f"disk, where a GPT needs {begin // sector_size}.")
         new = NewPartition(
             partition.start, partition.size, GPT_TYPES.get(partition.type, LINUX_DATA),
             partuuid_after_conversion(partition.uuid) if partition.uuid else str(uuid.uuid4()), "",

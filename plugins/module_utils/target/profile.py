@@ -164,7 +164,8 @@ PROFILES = {
             0,                           # by the size
             (
                 DATASOURCES,
-                "Microsoft Azure: prepare Linux for imaging (hv_vmbus, hv_storvsc, hv_netvsc), NVMe for remote disks; generation 2 VMs (UEFI, GPT)",
+                "Microsoft Azure: prepare Linux for imaging (hv_vmbus, hv_storvsc, hv_netvsc), NVMe for remote disks",
+                "Microsoft Azure: support for generation 2 VMs (UEFI, GPT)",
             ),
             gpt_only=True,
         ),

@@ -78,7 +78,10 @@ def test_bios_with_a_gpt_to_uefi(demo, tmp_path, place, boots):
 
 @pytest.mark.parametrize("target", ["hyperv-gen2", "kvm"])
 def test_bios_with_an_mbr_to_uefi(demo, tmp_path, place, boots, target):
-    """It becomes a GPT for Hyper-V, and stays one for KVM. Names of partitions are PARTUUIDs of the MBR everywhere, and GRUB's menu finds its root by number only."""
+    """It becomes a GPT for Hyper-V, and stays one for KVM.
+
+    Names of partitions are PARTUUIDs of the MBR everywhere, and GRUB's menu finds its root by number only.
+    """
     with open(demo, "r+b") as disk:
         disk.write(bytes(34 * 512))
         disk.seek(-33 * 512, os.SEEK_END)

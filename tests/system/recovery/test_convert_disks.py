@@ -239,7 +239,8 @@ def test_firmware_that_the_target_does_not_have(tmp_path, place, folder):
 
 
 @pytest.mark.parametrize("script,said", [
-    (f"label: gpt\nfirst-lba: 34\nstart=34,size=81920,type={ESP}\nstart=81954,size=122813,type=linux\n", "no room for a BIOS boot partition"),
+    (f"label: gpt\nfirst-lba: 34\nstart=34,size=81920,type={ESP}\nstart=81954,size=122813,type=linux\n",
+     "no room for a BIOS boot partition"),
     ("label: dos\nstart=63,size=40M,type=ef\nsize=55M\n", "KiB are needed in front of the first partition, and there are 31"),
 ], ids=["gpt", "mbr"])
 def test_no_room_for_bios(tmp_path, place, folder, script, said):

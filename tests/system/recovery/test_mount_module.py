@@ -4,27 +4,13 @@
 
 """The module recovery_mount, run by the real ansible-playbook."""
 
-import glob
-import json
 import os
-import shutil
-import subprocess
-import sys
-
-import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import syscalls
-
-
-def playbook_command():
-    found = glob.glob(os.path.join(os.environ.get("AGNOSTIC_RECOVERY_VENVS", ""), "core-*", "bin", "ansible-playbook"))
-    return found[-1] if found else shutil.which("ansible-playbook")
+from recovery_plays import run_tasks
 
 
 def test_module(server, tmp_path):
-    command = playbook_command()
-    if not command:
-        pytest.skip("not installed: ansible-playbook")
     path, point = str(server[0]), str(tmp_path / "shop")
     disk = {"name": "sda", "path": path, "size": os.path.getsize(path), "data": 1}
     mounted = {"agnostic.recovery.recovery_mount": {"mount_point": point, "disks": [disk]}}
@@ -33,17 +19,8 @@ def test_module(server, tmp_path):
     written = {"ansible.builtin.copy": {"content": "x", "dest": point + "/boot/written"}}
     tasks = [dict(mounted, check_mode=True), mounted, mounted, written, dict(refused, ignore_errors=True),
              dict(unmounted, check_mode=True), unmounted, unmounted]
-    tasks = [dict(task, register=f"result{number}") for number, task in enumerate(tasks)]
-    results = "{{ [" + ", ".join(f"result{number}" for number in range(len(tasks))) + "] | to_json }}"
-    tasks.append({"ansible.builtin.copy": {"content": results, "dest": str(tmp_path / "results.json")}})
-    (tmp_path / "play.json").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    environment = dict(os.environ, ANSIBLE_HOME=str(tmp_path / "ansible"), ANSIBLE_NOCOLOR="1")
     try:
-        done = subprocess.run(
-            [command, "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", str(tmp_path / "play.json")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False)
-        assert done.returncode == 0, done.stdout.decode()
-        check, first, again, _written, second_user, check_unmount, away, nothing = json.loads((tmp_path / "results.json").read_text())
+        check, first, again, _written, second_user, check_unmount, away, nothing = run_tasks(tmp_path, tasks)
     finally:
         for entry in reversed(syscalls.mounts_below(point)):
             syscalls.unmount(entry.path, syscalls.MNT_DETACH)

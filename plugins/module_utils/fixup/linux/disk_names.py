@@ -5,8 +5,9 @@
 """Names of disks that depend on the old hardware, replaced by what lasts: in fstab, crypttab, kernel command lines and the resume setting.
 
 Without this the root file system is not found, or one entry of fstab stops the boot in emergency mode. GRUB keeps command lines also in
-variables: `kernelopts` in grubenv, which the entries of RHEL 8 name, with a copy in grub.cfg for the case that grubenv is lost. PARTUUIDs of
-an MBR that became a GPT are replaced by the new ones.
+variables: `kernelopts` in grubenv, which the entries of RHEL 8 name, with a copy in grub.cfg for the case that grubenv is lost.
+
+PARTUUIDs of an MBR that became a GPT (recovery/conversion) are replaced by the new ones.
 """
 
 import functools

@@ -32,6 +32,10 @@ ADVICE = {
     "uefi": f"{CONVERT}; or give the guest UEFI firmware; or give the source a BIOS boot partition and grub-install --target=i386-pc, "
             "and capture it again.",
 }
+NOT_UPDATED = (
+    "Kernels and menu stay the machine's own, but its packages do not update this GRUB: install the distribution's GRUB for {} when the "
+    "machine is to stay there."
+)
 # A partition as GRUB calls it: the driver's name of the disk, then the kind of table with the number (GRUB manual, "Device syntax").
 _MBR_NAME = re.compile(r"(?P<disk>\b[a-z]+[0-9]+),msdos(?=[0-9]+\b)")
 RENAMED = "GRUB's names of partitions say the kind of partition table, which is a GPT now"
@@ -42,16 +46,11 @@ def plan(situation: Situation, draft: Draft) -> None:
     if added_system_partition(situation.disks) and "uefi" in situation.firmware:
         draft.find(
             "warning",
-            "UEFI starts this machine by an added EFI system partition with the worker's GRUB, which is not signed: switch Secure Boot off for "
-            "the guest. Kernels and menu stay the machine's own; its own packages do not update this GRUB, so install the distribution's GRUB "
-            "for UEFI when the machine is to stay there.",
+            "UEFI starts this machine by an added EFI system partition with the worker's GRUB, which is not signed: switch Secure Boot off "
+            f"for the guest. {NOT_UPDATED.format('UEFI')}",
         )
     if any(disk.added_loader for disk in situation.disks) and "bios" in situation.firmware:
-        draft.find(
-            "info",
-            "BIOS starts this machine by the worker's GRUB. Kernels and menu stay the machine's own; its own packages do not update this GRUB, so "
-            "install the distribution's GRUB for BIOS when the machine is to stay there.",
-        )
+        draft.find("info", f"BIOS starts this machine by the worker's GRUB. {NOT_UPDATED.format('BIOS')}")
     own = read_firmware(situation.tree, situation.disks)
     if not own and situation.disks and _boots_by_these(situation.tree):
         draft.find(

@@ -54,7 +54,8 @@ def plan(situation: Situation, draft: Draft) -> None:
     if "uefi" not in situation.firmware:
         return
     partitions = esp.system_partitions(situation.tree, situation.mounts)
-    if not partitions and not added_system_partition(situation.disks) and any(partition.type in EFI_SYSTEM for disk in situation.disks for partition in disk.partitions):
+    has_partition = any(partition.type in EFI_SYSTEM for disk in situation.disks for partition in disk.partitions)
+    if not partitions and has_partition and not added_system_partition(situation.disks):
         draft.find(
             "warning",
             "The disks have an EFI system partition, which is not mounted in the recovery image, so nobody knows whether UEFI firmware "

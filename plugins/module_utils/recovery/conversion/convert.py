@@ -101,12 +101,14 @@ def plan(request: Request) -> Optional[journal.DiskChange]:
 
 def _resized(disks, path, size):
     """Where a disk was said to have a size, the new one is said."""
-    return tuple(disk._replace(size=size) if disk.size and os.path.realpath(disk.path) == os.path.realpath(path) else disk for disk in disks)
+    place = os.path.realpath(path)
+    return tuple(disk._replace(size=size) if disk.size and os.path.realpath(disk.path) == place else disk for disk in disks)
 
 
 def _offered(profile, firmware):
     if firmware and firmware not in profile.firmware:
-        raise TargetError(f"{profile.name} has no {NAMES[firmware]} firmware, only {' and '.join(NAMES[kind] for kind in profile.firmware)}.")
+        there = " and ".join(NAMES[kind] for kind in profile.firmware)
+        raise TargetError(f"{profile.name} has no {NAMES[firmware]} firmware, only {there}.")
     return (firmware,) if firmware else profile.firmware
 
 

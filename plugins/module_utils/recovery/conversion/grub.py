@@ -31,7 +31,7 @@ from typing import NamedTuple, Sequence
 
 from ...errors import TargetError
 from ...machine.partitions import ADDED_LOADER, ADDED_LOADER_AT
-from .menu import Menu, Place
+from .menu import CANNOT, Menu, Place
 
 FOLDERS = {
     "uefi": ("/usr/lib/grub/x86_64-efi", "/usr/lib/grub2/x86_64-efi", "/usr/share/grub2/x86_64-efi"),
@@ -52,10 +52,10 @@ MODULES = (
 # What menus of distributions use; each that this GRUB has. Their configuration would look for the others in the machine's own folder.
 MENU_MODULES = (
     "linux16", "linuxefi", "loadenv", "gzio", "xzio", "lzopio", "zstd", "gettext", "all_video", "video", "video_fb", "gfxterm",
-    "gfxterm_background", "gfxmenu", "font", "png", "jpeg", "tga", "terminal", "terminfo", "serial", "keystatus", "minicmd", "help", "ls", "cat",
-    "true", "eval", "regexp", "probe", "search_fs_file", "search_label", "halt", "reboot", "cpuid", "smbios", "date", "datetime", "password",
-    "password_pbkdf2", "chain", "loopback", "iso9660", "efi_gop", "efi_uga", "efifwsetup", "vbe", "vga", "video_bochs", "video_cirrus",
-    "multiboot", "multiboot2", "increment", "crc64", "part_bsd", "reiserfs", "jfs",
+    "gfxterm_background", "gfxmenu", "font", "png", "jpeg", "tga", "terminal", "terminfo", "serial", "keystatus", "minicmd", "help", "ls",
+    "cat", "true", "eval", "regexp", "probe", "search_fs_file", "search_label", "halt", "reboot", "cpuid", "smbios", "date", "datetime",
+    "password", "password_pbkdf2", "chain", "loopback", "iso9660", "efi_gop", "efi_uga", "efifwsetup", "vbe", "vga", "video_bochs",
+    "video_cirrus", "multiboot", "multiboot2", "increment", "crc64", "part_bsd", "reiserfs", "jfs",
 )
 
 # include/grub/i386/pc/boot.h and grub-core/boot/i386/pc/boot.S: offsets in the boot sector.
@@ -134,8 +134,7 @@ def check_readable(menu: Menu, disks: Sequence, tree) -> None:
         said = done.stdout.decode("ascii", "replace").strip().lower()
         if done.returncode or said != _crc(tree, place.path):
             reason = " ".join(done.stderr.decode("utf-8", "replace").split())[-200:] or "it reads other bytes"
-            raise TargetError(f"The machine cannot be converted to other firmware: the worker's GRUB cannot read {place.path} of it ({reason}). "
-                              "Use a worker with a newer GRUB.")
+            raise TargetError(f"{CANNOT}: the worker's GRUB cannot read {place.path} of it ({reason}). Use a worker with a newer GRUB.")
 
 
 def _device(place: Place, disks):
@@ -195,8 +194,8 @@ def _folder(firmware):
 def _program(name):
     found = next((path for path in (shutil.which(prefix + name) for prefix in ("grub-", "grub2-")) if path), "")
     if not found:
-        raise TargetError(f"grub-{name} is not installed on the worker: install grub-common (Debian, Ubuntu) or grub2-tools-extra (Red Hat and "
-                          "its relatives).")
+        raise TargetError(f"grub-{name} is not installed on the worker: install grub-common (Debian, Ubuntu) or grub2-tools-extra "
+                          "(Red Hat and its relatives).")
     return found
 
 

@@ -4,8 +4,8 @@
 
 """Where the machine's own GRUB menu lies, in the words of GRUB: a file system and a path in it.
 
-The worker's GRUB goes on with that menu, so kernels, parameters and updates of the menu stay the machine's own. What another GRUB cannot run
-is refused here: menus that are made at boot by a command of Red Hat's GRUB (blscfg), and paths that only SUSE's GRUB understands.
+The worker's GRUB goes on with that menu, so kernels, parameters and updates of the menu stay the machine's own. What another GRUB cannot
+run is refused here: menus that are made at boot by a command of Red Hat's GRUB (blscfg), and paths that only SUSE's GRUB understands.
 """
 
 import os
@@ -20,6 +20,7 @@ from ...machine.root import read_architecture
 from .. import syscalls
 from ..model import MountedRoot
 
+CANNOT = "The machine cannot be converted to other firmware"
 LOADERS = {"grub-legacy": "GRUB legacy", "systemd-boot": "systemd-boot", "extlinux": "extlinux"}
 ARCHITECTURES = {"uefi": ("x86_64",), "bios": ("x86_64", "i686")}
 
@@ -55,7 +56,7 @@ def find_menu(mounted: MountedRoot, tree, firmware: str) -> Menu:
     if not path:
         loader = LOADERS.get(read_boot_loader(tree), "")
         raise TargetError(
-            "The machine cannot be converted to other firmware: it has no menu of GRUB 2 with a Linux in it"
+            f"{CANNOT}: it has no menu of GRUB 2 with a Linux in it"
             + (f", but boots by {loader}." if loader else ".") + " Choose a target with the firmware that it is made for."
         )
     files = [name for entry in entries if entry.file == path for name in (entry.kernel,) + entry.initrds if tree.isfile(name)]
@@ -66,22 +67,22 @@ def _check_architecture(tree, firmware):
     try:
         architecture = read_architecture(tree)
     except MachineError as error:
-        raise TargetError(f"The machine cannot be converted to other firmware: {error}") from error
+        raise TargetError(f"{CANNOT}: {error}") from error
     if architecture not in ARCHITECTURES[firmware]:
-        raise TargetError(f"The machine cannot be converted to {firmware.upper()}: that is done for {' and '.join(ARCHITECTURES[firmware])} "
-                          f"only, and this machine is {architecture}.")
+        raise TargetError(f"{CANNOT}: {firmware.upper()} is done for {' and '.join(ARCHITECTURES[firmware])} only, and this machine is "
+                          f"{architecture}.")
 
 
 def _check_commands(tree, path):
     text = tree.read_text(path)
     if _COMMAND.search(text):
         raise TargetError(
-            f"The machine cannot be converted to other firmware: {path} leaves its menu to blscfg, a command that only Red Hat's GRUB has. "
+            f"{CANNOT}: {path} leaves its menu to blscfg, a command that only Red Hat's GRUB has. "
             "Set GRUB_ENABLE_BLSCFG=false in /etc/default/grub on the source, run grub2-mkconfig there and capture it again."
         )
     if _SUSE_PATHS.search(text):
         raise TargetError(
-            f"The machine cannot be converted to other firmware: {path} counts paths from a subvolume of btrfs, as only SUSE's GRUB does. "
+            f"{CANNOT}: {path} counts paths from a subvolume of btrfs, as only SUSE's GRUB does. "
             "Choose a target with the firmware that it is made for."
         )
 
@@ -99,7 +100,7 @@ def _place(mounted, tree, path):
         parts = [part for part in disk.partitions if part.number == found.partition]
         place = Place(path, disk.name, found.partition, (parts[0].content if parts else disk.content).uuid, "", inside)
     if not _PLAIN.match(inside) or not (_UUID.match(place.uuid) or place.volume):
-        raise TargetError(f"The machine cannot be converted to other firmware: nothing tells a GRUB of the worker how to find {path} on "
+        raise TargetError(f"{CANNOT}: nothing tells a GRUB of the worker how to find {path} on "
                           f"{found.device}.")
     return place
 
@@ -108,7 +109,7 @@ def _of_subvolume(folder, found):
     """The subvolume of btrfs that is mounted, as a path from the top level, from which GRUB counts."""
     entry = syscalls.mount_at(folder)
     if entry is None or entry.type != "btrfs":
-        raise TargetError(f"The machine cannot be converted to other firmware: nothing tells which subvolume of {found.device} is mounted.")
+        raise TargetError(f"{CANNOT}: nothing tells which subvolume of {found.device} is mounted.")
     return entry.root.rstrip("/")
 
 

@@ -4,14 +4,15 @@
 
 """From a disk and a boot loader to the bytes that are written: which room is taken, and what becomes of the partition table.
 
-UEFI: an EFI system partition behind the last partition, else in a gap before; a disk file grows where there is none. A GPT stays one. An MBR
-stays one too where it has a free entry: firmware has to start from it (UEFI specification 2.10, sections 5.2.1 and 13.3.1.1; EDK II reads it
-in MdeModulePkg/Universal/Disk/PartitionDxe/Mbr.c, so OVMF and what clouds make of it), BIOS still starts the disk as well, and no name of
-a partition changes. Where all entries are taken, or the target starts from GPT only, the MBR becomes a GPT: partitions keep their numbers
-and places, their PARTUUIDs change to ones that can be told from the old ones, and what was embedded in front of the first partition is lost.
+UEFI: an EFI system partition behind the last partition, else in a gap before; a disk file grows where there is none. A GPT stays one. An
+MBR stays one too where it has a free entry: firmware has to start from it (UEFI specification 2.10, sections 5.2.1 and 13.3.1.1; EDK II
+reads it in MdeModulePkg/Universal/Disk/PartitionDxe/Mbr.c, so OVMF and what clouds make of it), BIOS still starts the disk as well, and no
+name of a partition changes. Where all entries are taken, or the target starts from GPT only, the MBR becomes a GPT: partitions keep their
+numbers and places, their PARTUUIDs change to ones that can be told from the old ones, and what was embedded in front of the first partition
+is lost.
 
-BIOS: on a GPT the core image lies in a BIOS boot partition, one that is there or a new one, which fits in front of the first partition on nearly
-all disks; on an MBR in the gap there. No file system shrinks, no data move.
+BIOS: on a GPT the core image lies in a BIOS boot partition, one that is there or a new one, which fits in front of the first partition on
+nearly all disks; on an MBR in the gap there. No file system shrinks, no data move.
 """
 
 import uuid
@@ -62,8 +63,8 @@ def plan_uefi(disk: Open, program: bytes, gpt_only: bool) -> DiskChange:
     elif start is None and starts:
         start = starts[0]
     if start is None:
-        raise TargetError(f"Disk {disk.name} ({disk.path}) has no room for an EFI system partition: {wanted // MIB} MiB in one piece outside of "
-                          f"all partitions are needed. Restore it to a disk that is {wanted // MIB + 2} MiB larger.")
+        raise TargetError(f"{_named(disk)} has no room for an EFI system partition: {wanted // MIB} MiB in one piece outside of all "
+                          f"partitions are needed. Restore it to a disk that is {wanted // MIB + 2} MiB larger.")
     if gpt is None and (gpt_only or not edit.has_room_in_mbr(sector, start + wanted, disk.sector_size)):
         gpt = _made_gpt(disk)
         sector = edit.protective_sector()
@@ -87,8 +88,8 @@ def plan_bios(disk: Open, core: bytes) -> DiskChange:
     if disk.layout.table == "mbr":
         gap = min([start for start, _end in edit.used_in_mbr(sector, SECTOR)] + [disk.size]) - SECTOR
         if gap < len(core):
-            raise TargetError(f"Disk {disk.name} ({disk.path}) has no room for a boot loader for BIOS: {len(core) // 1024} KiB are needed in front "
-                              f"of the first partition, and there are {gap // 1024}. Choose a target with UEFI firmware.")
+            raise TargetError(f"{_named(disk)} has no room for a boot loader for BIOS: {len(core) // 1024} KiB are needed in front of the "
+                              f"first partition, and there are {gap // 1024}. Choose a target with UEFI firmware.")
         return _bios_change(disk, core, SECTOR, sector, (), ("The worker's GRUB is put in front of the first partition.",))
     gpt = _gpt(disk)
     there = [part for part in disk.layout.partitions if part.type == edit.BIOS_BOOT and part.size >= len(core)]
@@ -98,10 +99,11 @@ def plan_bios(disk: Open, core: bytes) -> DiskChange:
     free = edit.free_ranges(edit.used_in_gpt(gpt, SECTOR), edit.first_of_gpt(gpt, SECTOR), edit.table_end(disk.size, SECTOR))
     fitting = [(start, min(end, start + MIB)) for start, end in free if end - start >= len(core)]
     if not fitting:
-        raise TargetError(f"Disk {disk.name} ({disk.path}) has no room for a BIOS boot partition: {len(core) // 1024} KiB in one piece outside of "
-                          "all partitions are needed. Restore it to a disk that is 2 MiB larger.")
+        raise TargetError(f"{_named(disk)} has no room for a BIOS boot partition: {len(core) // 1024} KiB in one piece outside of all "
+                          "partitions are needed. Restore it to a disk that is 2 MiB larger.")
     start, end = fitting[0]
-    number, table = _added(disk, gpt, sector, disk.size, edit.NewPartition(start, end - start, edit.BIOS_BOOT, str(uuid.uuid4()), PARTITION_NAME))
+    new = edit.NewPartition(start, end - start, edit.BIOS_BOOT, str(uuid.uuid4()), PARTITION_NAME)
+    number, table = _added(disk, gpt, sector, disk.size, new)
     return _bios_change(disk, core, start, sector, table,
                         (f"Partition {number} is added, a BIOS boot partition of {(end - start) // 1024} KiB with the worker's GRUB.",))
 
@@ -128,21 +130,25 @@ def _added(disk, gpt, sector, size, new):
     try:
         return edit.add_to_gpt(gpt, sector, size, disk.sector_size, new)
     except MachineError as error:
-        raise TargetError(f"Disk {disk.name} ({disk.path}) cannot be converted: {error}") from error
+        raise TargetError(f"{_named(disk)} cannot be converted: {error}") from error
 
 
 def _gpt(disk):
     try:
         return read_gpt(disk.read_at, disk.size, disk.sector_size)
     except MachineError as error:
-        raise TargetError(f"Disk {disk.name} ({disk.path}) cannot be converted: {error}") from error
+        raise TargetError(f"{_named(disk)} cannot be converted: {error}") from error
 
 
 def _made_gpt(disk):
     try:
         return edit.gpt_from_mbr(disk.layout.table_uuid, disk.layout.partitions, disk.sector_size)
     except MachineError as error:
-        raise TargetError(f"Disk {disk.name} ({disk.path}) cannot get a GPT, which it needs: {error}") from error
+        raise TargetError(f"{_named(disk)} cannot get a GPT, which it needs: {error}") from error
+
+
+def _named(disk):
+    return f"Disk {disk.name} ({disk.path})"
 
 
 def _up(value, unit):

@@ -42,7 +42,8 @@ def make_system_partition(program: bytes, start: int, sector_size: int, identity
         with open(image, "wb") as stream:
             stream.truncate(SIZES[sector_size])
         serial = f"{zlib.crc32(identity.encode('utf-8')) & 0xFFFFFFFF:08x}"
-        _run(["mkfs.vfat", "-F", "32", "-S", str(sector_size), "-s", "1", "-h", str(start // sector_size), "-n", ADDED_LABEL, "-i", serial, image])
+        _run(["mkfs.vfat", "-F", "32", "-S", str(sector_size), "-s", "1", "-h", str(start // sector_size), "-n", ADDED_LABEL, "-i", serial,
+              image])
         _run(["mmd", "-i", image, "::/EFI", "::/EFI/BOOT"])
         _run(["mcopy", "-i", image, loader, "::/EFI/BOOT/BOOTX64.EFI"])
         with open(image, "rb") as stream:
@@ -51,7 +52,8 @@ def make_system_partition(program: bytes, start: int, sector_size: int, identity
 
 def _run(command):
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "MTOOLSRC": os.devnull, "MTOOLS_SKIP_CHECK": "1"}
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
+                          check=False)
     if done.returncode:
         reason = " ".join(done.stderr.decode("utf-8", "replace").split())[-300:]
         raise TargetError(f"{command[0]} could not make an EFI system partition: {reason or 'no reason given'}.")

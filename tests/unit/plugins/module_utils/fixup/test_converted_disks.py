@@ -23,9 +23,14 @@ SWAP = Partition(5, 2 << 30, 1 << 30, LINUX, NEW_SWAP, content=Content("swap", "
 ADDED = Partition(6, 4 << 30, 64 << 20, EFI_SYSTEM, "e-01", "agnostic.recovery", content=Content("vfat", "AAAA-BBBB", ADDED_LABEL))
 GPT = (Disk("sda", 8 << 30, table="gpt", partitions=(ROOT, SWAP, ADDED)),)
 MBR = (Disk("sda", 8 << 30, table="mbr", boot_code=True, partitions=(
-    ROOT._replace(type="0x83", uuid=OLD), SWAP._replace(type="0x82", uuid=OLD_SWAP), ADDED._replace(number=2, type="0xef", uuid="d1c2a3b4-02"),
+    ROOT._replace(type="0x83", uuid=OLD), SWAP._replace(type="0x82", uuid=OLD_SWAP),
+    ADDED._replace(number=2, type="0xef", uuid="d1c2a3b4-02"),
 )),)
-FSTAB = f"PARTUUID={OLD.upper()} / ext4 defaults 0 1\n/dev/disk/by-partuuid/{OLD_SWAP} none swap sw 0 0\nPARTUUID=d1c2a3b4-07 /gone ext4 nofail 0 0\n"
+FSTAB = f"""\
+PARTUUID={OLD.upper()} / ext4 defaults 0 1
+/dev/disk/by-partuuid/{OLD_SWAP} none swap sw 0 0
+PARTUUID=d1c2a3b4-07 /gone ext4 nofail 0 0
+"""
 MENU = f"""menuentry 'x' {{
 \tset root='hd0,msdos1'
 \tsearch --fs-uuid --set=root --hint-bios=hd0,msdos1 --hint-baremetal=ahci0,msdos1 11111111-aaaa-4aaa-8aaa-111111111111
@@ -48,7 +53,9 @@ def converted(machine):
 def test_names_of_the_old_table_are_replaced(converted):
     planned = engine.fix_up(converted.tree, GPT, converted.inspect().profile, converted.inspect(firmware="uefi").options)
     assert planned.problems == ()
-    assert converted.read("/etc/fstab").startswith(f"PARTUUID={NEW} / ext4 defaults 0 1\nPARTUUID={NEW_SWAP} none swap sw 0 0\nPARTUUID=d1c2a3b4-07 ")
+    first, second, third = converted.read("/etc/fstab").splitlines()
+    assert (first, second) == (f"PARTUUID={NEW} / ext4 defaults 0 1", f"PARTUUID={NEW_SWAP} none swap sw 0 0")
+    assert third.startswith("PARTUUID=d1c2a3b4-07 /gone")
     menu = converted.read("/boot/grub/grub.cfg")
     assert f" root=PARTUUID={NEW} ro resume=PARTUUID={NEW_SWAP}" in menu and "msdos" not in menu
     assert "set root='hd0,gpt1'" in menu and "--hint-bios=hd0,gpt1 --hint-baremetal=ahci0,gpt1" in menu
@@ -62,7 +69,8 @@ def test_names_of_the_old_table_are_replaced(converted):
 
 def test_what_an_initramfs_holds_is_renamed_too(converted):
     situation = converted.inspect(disks=GPT)
-    assert disk_names.renamed_in_initramfs(situation, "conf/conf.d/resume", f"RESUME=PARTUUID={OLD_SWAP}\n") == f"RESUME=PARTUUID={NEW_SWAP}\n"
+    text = disk_names.renamed_in_initramfs(situation, "conf/conf.d/resume", f"RESUME=PARTUUID={OLD_SWAP}\n")
+    assert text == f"RESUME=PARTUUID={NEW_SWAP}\n"
     text = disk_names.renamed_in_initramfs(situation, "etc/cmdline.d/95root.conf", f"root=PARTUUID={OLD} rw\n")
     assert text == f"root=PARTUUID={NEW} rw\n"
 

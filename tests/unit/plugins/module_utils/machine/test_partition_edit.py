@@ -167,7 +167,8 @@ def test_an_mbr_becomes_a_gpt():
     assert after.table == "gpt" and after.notes == () and number == 7 and not after.boot_code
     assert [part[:3] for part in after.partitions[:-1]] == sorted(part[:3] for part in before.partitions)
     types = {part.number: part.type for part in after.partitions}
-    assert types == {1: LINUX, 2: edit.GPT_TYPES["0x82"], 4: edit.GPT_TYPES["0x8e"], 5: LINUX, 6: edit.GPT_TYPES["0xfd"], 7: edit.EFI_SYSTEM}
+    kinds = [LINUX] + [edit.GPT_TYPES[kind] for kind in ("0x82", "0x8e")] + [LINUX, edit.GPT_TYPES["0xfd"], edit.EFI_SYSTEM]
+    assert types == dict(zip((1, 2, 4, 5, 6, 7), kinds))
     for part in before.partitions:
         now = next(each for each in after.partitions if each.number == part.number)
         assert now.uuid == edit.partuuid_after_conversion(part.uuid.upper()) and now.bootable == part.bootable

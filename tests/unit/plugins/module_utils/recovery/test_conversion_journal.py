@@ -17,7 +17,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.convers
 
 SIZE, GROWN = 300000, 400000
 STEPS = ("pwrite", "fsync", "replace", "ftruncate", "unlink", "rmdir", "makedirs")
-BEFORE = random.Random(4).randbytes(SIZE) if hasattr(random.Random, "randbytes") else bytes(random.Random(4).getrandbits(8) for _ in range(SIZE))
+BEFORE = random.Random(4).getrandbits(8 * SIZE).to_bytes(SIZE, "little")
 
 
 class Killed(BaseException):
