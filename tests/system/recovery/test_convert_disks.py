@@ -107,8 +107,8 @@ def test_to_uefi_and_back_by_undo(tmp_path, place, folder, script, target, label
     assert not again.changed and again.steps == done.steps and again.firmware == "uefi"
     # data of the machine are where they were
     start, sectors = before[2 if script == GPT_BIOS else 1][:2]
-    place = slice(start * 512, (start + sectors) * 512)
-    assert everything(path)[place] == original[place]
+    root = slice(start * 512, (start + sectors) * 512)
+    assert everything(path)[root] == original[root]
     assert undo(folder) == path
     assert everything(path) == original and not os.path.exists(folder)
 

@@ -58,7 +58,7 @@ def convert(request: Request, folder: str, only_plan: bool = False) -> Converted
             raise TargetError(f"A conversion was killed; its journal is in {folder}. Convert or undo first.")
         undo(folder)
         before = None
-    if before is not None:
+    if before is not None and os.path.isfile(before["path"]) and os.path.getsize(before["path"]) == before["size_after"]:
         request = request._replace(disks=_resized(request.disks, before["path"], before["size_after"]))
     change = plan(request)
     if change is None:

@@ -66,6 +66,7 @@ NOPS = b"\x90\x90"
 # segment (2).
 BLOCK_LIST = 512 - 12
 SECTOR = 512                         # bytes; what BIOS reads
+PATIENCE = 300                       # seconds; a file system of unknown making may send GRUB's code round in circles
 IN_MEMORY = "boot/grub"              # folder of the file system in memory
 
 _SCRIPT = """\
@@ -200,5 +201,8 @@ def _program(name):
 
 
 def _run(command):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-                          env=dict(os.environ, LC_ALL="C"))
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+                              env=dict(os.environ, LC_ALL="C"), timeout=PATIENCE)
+    except subprocess.TimeoutExpired as error:
+        raise TargetError(f"{CANNOT}: {command[0]} did not end within {PATIENCE} seconds.") from error
