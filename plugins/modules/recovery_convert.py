@@ -6,7 +6,7 @@
 DOCUMENTATION = r"""
 module: recovery_convert
 short_description: Let restored disks start by the firmware that the target has
-version_added: 1.0.0
+version_added: 1.1.0
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
 description:
