@@ -38,6 +38,7 @@ def main():
     parser.add_argument("--chunk-size", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0)
     options = parser.parse_args()
+    library("job.memory").keep_freed_memory()           # as jobs do
     with open(options.key_file, "rb") as file:
         key = library("repository.keys").KeyFile(file.read())
     store = library("repository.open").open_store(location(options.repository))

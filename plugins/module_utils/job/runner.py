@@ -14,6 +14,7 @@ import traceback
 from ..errors import RecoveryError
 from ..priority import set_priority
 from . import identity, state as states
+from .memory import keep_freed_memory
 from .process import Process, is_alive, this_process
 from .progress import JobProgress
 from .secrets import Scrubber
@@ -173,6 +174,7 @@ def _run(folder, job_id, spec, needs, engine, ready):
         if spec.get("nice") is not None or spec.get("ionice"):
             set_priority(spec.get("nice") or 0, spec.get("ionice") or "none", whole_session=True)
         from . import tasks     # here only: whoever asks for a state need not load the pipelines
+        keep_freed_memory()
         end = {"status": states.FINISHED, "result": tasks.run(spec, progress)}
     except Exception as error:      # pylint: disable=broad-except  # whatever it is, the caller must be told
         if progress.cancelled():

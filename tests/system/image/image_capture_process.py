@@ -14,6 +14,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.errors import Re
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.capture import capture_image
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.diskread import CaptureDisk
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
+from ansible_collections.agnostic.recovery.plugins.module_utils.job.memory import keep_freed_memory
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.directory import DirectoryStore
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys import KeyFile
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.repository import open_repository
@@ -23,6 +24,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.source.ranges im
 def main(path, key_file, machine, disk, workers="0"):
     with open(key_file, "rb") as file:
         key = KeyFile(file.read())
+    keep_freed_memory()
     source = os.open(disk, os.O_RDONLY)
     size = os.lseek(source, 0, os.SEEK_END)
     with DirectoryStore(path) as store:

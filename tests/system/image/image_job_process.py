@@ -10,8 +10,10 @@ import sys
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import RecoveryError
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
 from ansible_collections.agnostic.recovery.plugins.module_utils.job import tasks
+from ansible_collections.agnostic.recovery.plugins.module_utils.job.memory import keep_freed_memory
 
 spec = json.load(sys.stdin)
+keep_freed_memory()
 print("started", flush=True)
 try:
     print(json.dumps(tasks.run(spec, NoProgress())))
