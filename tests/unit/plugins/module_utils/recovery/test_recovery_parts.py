@@ -71,7 +71,7 @@ def test_one_process_at_a_time(tmp_path, monkeypatch):
 def test_mountinfo_lines():
     line = r"36 35 98:0 /mnt1 /mnt\0402\134x rw,noatime master:1 shared:2 - ext3 /dev/root\040x ro,errors=continue" + "\n"
     entry = syscalls.parse_mountinfo_line(line)
-    assert entry == (36, "98:0", "/mnt 2\\x", ("rw", "noatime"), "ext3", "/dev/root x", ("ro", "errors=continue"))
+    assert entry == (36, "98:0", "/mnt 2\\x", ("rw", "noatime"), "ext3", "/dev/root x", ("ro", "errors=continue"), "/mnt1")
     assert not entry.writable
     assert syscalls.parse_mountinfo_line("22 27 0:21 / /proc rw,relatime - proc proc rw\n").writable
     assert [syscalls.is_below(path, "/mnt/a") for path in ("/mnt/a", "/mnt/a/b", "/mnt/ab", "/mnt")] == [True, True, False, False]
