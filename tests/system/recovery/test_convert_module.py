@@ -19,7 +19,8 @@ def test_conversion(tmp_path):
     converted = {"agnostic.recovery.recovery_convert": {
         "disks": [disk], "target": "hyperv-gen2", "mount_point": point, "journal": journal, "backend": "kernel"}}
     undone = {"agnostic.recovery.recovery_convert": {"state": "undone", "journal": journal}}
-    mounted = {"agnostic.recovery.recovery_mount": {"mount_point": point, "disks": "{{ result1.disks }}", "backend": "kernel"}}
+    mounted = {"agnostic.recovery.recovery_mount": {
+        "mount_point": point, "disks": "{{ result1.disks }}", "backend": "kernel", "read_only": True}}
     unmounted = {"agnostic.recovery.recovery_mount": {"mount_point": point, "state": "unmounted"}}
     try:
         check, done, again, on, _off, check_undo, back, nothing = run_tasks(tmp_path, [
