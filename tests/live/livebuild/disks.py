@@ -34,7 +34,7 @@ def create(machine, folder, root, place, texts):
             path = os.path.join(folder, disk["file"])
             _partition(path, disk)
             for content, start, size, mount in _volumes(path, disk):
-                device = stack.enter_context(_loop(path, start, size))
+                device = stack.enter_context(loop(path, start, size))
                 if content in MAKE:
                     run(MAKE[content] + [device])
                 if mount:
@@ -65,16 +65,16 @@ def _volumes(path, disk):
     for part in disk["parts"]:
         start = part["start_mib"] * MIB
         if part["content"] == "lvm":
-            places = _volume_group(path, start, part["size_mib"] * MIB, disk)
+            places = volume_group(path, start, part["size_mib"] * MIB, disk)
             for volume in disk["volumes"]:
                 yield volume["content"], start + places[volume["name"]], volume["size_mib"] * MIB, volume.get("mount", "")
         elif part["content"] != "grub":
             yield part["content"], start, part["size_mib"] * MIB, part.get("mount", "")
 
 
-def _volume_group(path, start, size, disk):
+def volume_group(path, start, size, disk):
     """Makes the volume group on the partition; where its volumes begin, in bytes from the start of the partition."""
-    with _loop(path, start, size) as device:
+    with loop(path, start, size) as device:
         # Nothing but this device is looked at, and nothing of this host's LVM is touched.
         here = ["--driverloaded", "n", "--config",
                 'devices { use_devicesfile=0 filter=["a|^%s$|","r|.*|"] } backup { backup=0 archive=0 }' % device]
@@ -93,7 +93,7 @@ def _volume_group(path, start, size, disk):
 
 
 @contextlib.contextmanager
-def _loop(path, start, size):
+def loop(path, start, size):
     device = run(["losetup", "--find", "--show", "--offset", str(start), "--sizelimit", str(size), path]).strip()
     try:
         yield device

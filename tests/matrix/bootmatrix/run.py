@@ -1,0 +1,191 @@
+# Copyright: (c) 2026, the agnostic.recovery developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs cases one after the other; each result is kept at once, so that a killed run goes on where it was.
+
+    <output>/results.jsonl             a line for each case that ran, also of earlier runs
+    <output>/<set>.json, <set>.md      figures and table of the set
+    <output>/consoles/<case>.log .png  what a machine showed that did not come up; <case>.control.… of the one without fix-ups
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+from ansible_collections.agnostic.recovery.plugins.module_utils.errors import RecoveryError
+
+from demobuild import cache
+from demobuild.disk import private_mounts
+from demobuild.run import BuildError
+
+from . import cases, disks, table, walk
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PRODUCT = os.path.join(HERE, "..", "..", "plugins", "module_utils")
+
+
+def main():
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    chosen = [cases.parse_case(arguments.case)] if arguments.case else list(cases.cases_of(arguments.set))
+    label = "case" if arguments.case else arguments.set
+    os.makedirs(os.path.join(arguments.output, "consoles"), exist_ok=True)
+    kept = os.path.join(arguments.output, "results.jsonl")
+    code = cache.key_of(PRODUCT, sorted(os.listdir(PRODUCT)))
+    results = table.load(kept)
+    left = [case.name for case in chosen] if arguments.fresh or arguments.case else table.wanted([case.name for case in chosen], results, code)
+    with cache.locked(os.path.join(arguments.cache, "run"), exclusive=True):
+        private_mounts()
+        with _Sources(arguments.cache) as sources:
+            for number, case in enumerate([case for case in chosen if case.name in left], 1):
+                say(f"[{number} of {len(left)}] {case.name}")
+                run_case(case, sources, arguments, lambda result: table.append(kept, dict(result, code=code)))
+    results = table.load(kept)
+    known = [results[case.name] for case in chosen if case.name in results]
+    with open(os.path.join(arguments.output, label + ".json"), "w", encoding="utf-8") as file:
+        json.dump({"summary": table.summary(known), "results": known}, file, indent=1, sort_keys=True)
+    text = table.markdown(known)
+    with open(os.path.join(arguments.output, label + ".md"), "w", encoding="utf-8") as file:
+        file.write(text)
+    print(text)
+    sys.exit(0 if table.rate(known) >= cases.PROMISED_RATE.get(label, 1.0) else 1)
+
+
+def say(text):
+    print(f"matrix {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+class _Sources:
+    """The source that was built and captured last: cases of one source follow each other."""
+
+    def __init__(self, place):
+        self._place = place
+        self.folder = os.path.join(place, "work")
+        self._source = None
+        self.built = None
+        self.seconds = {}
+
+    def __enter__(self):
+        self._clear()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._clear()
+
+    def take(self, source):
+        if source == self._source:
+            return
+        self._clear()
+        began = time.monotonic()
+        self.built = disks.build(source, self._place, self.folder, lambda text: say("    " + text))
+        self.seconds = {"build": round(time.monotonic() - began, 1)}
+        self.seconds["capture"] = round(walk.capture(self.built, self.built.identity.hostname, self.folder), 1)
+        os.unlink(self.built.disk)           # the site is lost
+        self._source = source
+
+    def _clear(self):
+        self._source = None
+        subprocess.run(["rm", "-rf", "--one-file-system", self.folder], check=True)
+        os.makedirs(self.folder)
+
+
+def run_case(case, sources, arguments, keep):
+    """Keeps the result of one case; what goes wrong is part of it."""
+    began = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    result = {"case": case.name, "when": began, "recovered": False, "stage": "build", "reason": "", "seconds": {}}
+    kept = os.path.join(arguments.output, "consoles", case.name)
+    for path in (kept + end for end in (".log", ".png", ".control.log", ".control.png", ".v2v.log", ".v2v.png")):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    path, control, other = (os.path.join(sources.folder, name) for name in ("restored.raw", "control.raw", "other.raw"))
+    try:
+        booted = _recover(case, sources, result, path, kept, [control] * arguments.control + [other] * arguments.v2v)
+        say(f"    {'recovered' if result['recovered'] else result['reason']} ({booted.seconds:.0f} s)")
+        keep(result)
+        if arguments.control:
+            result["control"] = _other(walk.boot(case, sources.built, control, sources.folder, walk.control_patience(booted), kept + ".control"))
+            say(f"    without fix-ups: {result['control']['reason'] or 'boots too'}")
+            keep(result)
+        if arguments.v2v:
+            result["v2v"] = _virt_v2v(case, sources.built, other, sources.folder, kept + ".v2v", booted)
+            say(f"    with virt-v2v: {result['v2v']['reason'] or 'recovered'}")
+            keep(result)
+    except Exception as error:               # a fault of the matrix itself must not end a run of hours
+        expected = isinstance(error, (RecoveryError, BuildError, OSError, subprocess.CalledProcessError, shutil.Error))
+        result.update(recovered=False, reason=str(error) if expected else traceback.format_exc())
+        say(f"    {result['stage']}: {result['reason']}")
+        keep(result)
+    finally:
+        for each in (path, control, other):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(each)
+
+
+def _recover(case, sources, result, path, kept, copies):
+    """Puts into `result` what it finds; `copies` get the disk as it was restored. Returns the boot."""
+    seconds = result["seconds"]
+    sources.take(case.source)
+    seconds.update(sources.seconds)
+    built = sources.built
+    result["stage"] = "restore"
+    seconds["restore"] = round(walk.restore(built, built.identity.hostname, sources.folder, path), 1)
+    for each in copies:
+        walk.copy(path, each)
+    result["stage"] = "fix-ups"
+    fixed = walk.fix_up(case, built, path, sources.folder)
+    seconds.update({name: round(value, 3) for name, value in fixed.seconds.items()})
+    result.update(changes=fixed.changes, findings=list(fixed.findings), again=fixed.again)
+    if fixed.problems or fixed.again:
+        raise RecoveryError("; ".join(fixed.problems) or f"a second plan would make {fixed.again} changes")
+    result["stage"] = "boot"
+    booted = walk.boot(case, built, path, sources.folder, walk.Patience(), kept)
+    seconds.update(boot=booted.seconds, boot_processor=booted.processor)
+    result.update(recovered=not booted.reason, reason=booted.reason, said=booted.said)
+    return booted
+
+
+def _other(booted):
+    return {"recovered": not booted.reason, "reason": booted.reason, "boot": booted.seconds}
+
+
+def _virt_v2v(case, built, path, folder, kept, ours):
+    began = time.monotonic()
+    try:
+        seconds, disk = walk.convert_with_virt_v2v(path, folder, kept + ".conversion.log")
+    except (subprocess.CalledProcessError, OSError) as error:
+        return {"recovered": False, "reason": f"virt-v2v failed: {error}", "seconds": round(time.monotonic() - began, 1)}
+    booted = walk.boot(case, built, disk, folder, walk.control_patience(ours), kept, "qcow2")
+    return dict(_other(booted), seconds=round(seconds, 1))
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(prog="matrix", description="Recovers machines of many kinds on hardware of many kinds.")
+    parser.add_argument("--set", choices=cases.SETS, default="smoke")
+    parser.add_argument("--case", default="", help="one case by its name, also one of no set; it runs even if it has a result")
+    parser.add_argument("--fresh", action="store_true", help="run cases that have a result too")
+    parser.add_argument("--no-control", dest="control", action="store_false", help="do not boot the disks without fix-ups")
+    parser.add_argument("--v2v", action="store_true", help="convert with virt-v2v as well")
+    parser.add_argument("--cache", required=True, metavar="DIR")
+    parser.add_argument("--output", required=True, metavar="DIR")
+    arguments = parser.parse_args()
+    if os.geteuid():
+        parser.error("disks are built and mounted by root only")
+    try:
+        if arguments.case:
+            cases.parse_case(arguments.case)
+    except ValueError as error:
+        parser.error(str(error))
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
