@@ -5,7 +5,6 @@
 """Makes the disk of a source machine: its root as a layer over the cached ones, its initramfs, partitions, file systems, boot loader."""
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -34,7 +33,7 @@ MAKE = {
 SYSLINUX = "/usr/lib/syslinux/mbr"
 # Modules that an initramfs needs for what lies under the root.
 STACK_DRIVERS = {"lvm": ("dm_mod",)}
-FOREIGN = {"virtio", "nvme", "vmw_pvscsi", "ahci", "xen", "hv"}
+SHARED_DRIVERS = {"sd_mod", "xhci_pci"}
 
 
 class Built(NamedTuple):
@@ -55,8 +54,7 @@ def build(source: Source, place: str, folder: str, say) -> Built:
         stack.enter_context(roots.merged(folders, os.path.join(folder, "upper"), os.path.join(folder, "overlay"), root))
         devices = {key: stack.enter_context(loop(path, start, size)) for key, _content, start, size in _places(source, path)}
         uuids = _make_file_systems(source, root, devices)
-        kernel, = os.listdir(os.path.join(root, "usr/lib/modules")) if os.path.isdir(os.path.join(root, "usr/lib/modules")) else \
-            os.listdir(os.path.join(root, "lib/modules"))
+        kernel, = os.listdir(os.path.join(root, "lib/modules"))
         names = machine.names_of(source, uuids)
         _configure(source, root, names, identity, kernel)
         esp = os.path.join(folder, "esp")
@@ -138,7 +136,7 @@ def _configure(source, root, names, identity, kernel):
 
 def _initramfs_tools(source, root, kernel, drivers):
     """As MODULES=dep makes it on the old hardware; MODULES=dep itself would look at the hardware of this host."""
-    policy = os.path.join(root, "etc/initramfs-tools/conf.d/driver-policy")
+    policy = os.path.join(root, roots.QUICK["initramfs-tools"][0])
     with open(policy, encoding="utf-8") as file:
         kept = file.read()
     modules = os.path.join(root, "etc/initramfs-tools/modules")
@@ -157,17 +155,24 @@ def _dracut(source, root, kernel, drivers):
     """Hostonly, without /sys: no hardware of this host is found, the old one's drivers are named."""
     write(root, "etc/dracut.conf.d/10-host.conf", 'hostonly="yes"\n')
     command = ["dracut", "--force", "--hostonly", "--no-hostonly-cmdline", "--add-drivers", " ".join(drivers), "--filesystems", source.root]
-    command += ["--add", " ".join((["btrfs"] if source.root == "btrfs" else []) + (["lvm"] if source.storage == "lvm" else []))]
-    chroot(root, [word for word in command if word] + [f"/boot/initrd.img-{kernel}", kernel])
+    command += ["--omit-drivers", " ".join(_foreign_drivers(source))]
+    modules = ["btrfs"] * (source.root == "btrfs") + ["lvm"] * (source.storage == "lvm")
+    command += ["--add", " ".join(modules)] if modules else []
+    chroot(root, command + [f"/boot/initrd.img-{kernel}", kernel])
     _check_drivers(source, chroot(root, ["lsinitrd", f"/boot/initrd.img-{kernel}"]))
 
 
 def _check_drivers(source, listing):
     held = {os.path.basename(word).split(".ko")[0].replace("-", "_") for word in listing.split() if ".ko" in word}
-    own = set(machine.BUSES[source.bus].drivers)
-    foreign = sorted(name for name in held - own if name.split("_")[0] in FOREIGN or name in FOREIGN)
-    if source.initramfs != "most" and not own & FOREIGN and [name for name in foreign if not name.startswith("virtio")]:
-        raise BuildError(f"the initramfs is not that of the old hardware: it has {', '.join(foreign)}")
+    foreign = held.intersection(_foreign_drivers(source))
+    if foreign and source.initramfs != "most":
+        raise BuildError(f"the initramfs is not that of the old hardware: it has {', '.join(sorted(foreign))}")
+
+
+def _foreign_drivers(source):
+    """Of other hardware than the machine's own."""
+    names = {name for bus in machine.BUSES.values() for name in bus.drivers}
+    return sorted(names - set(machine.BUSES[source.bus].drivers) - SHARED_DRIVERS)
 
 
 def _loader_files(source, root, names, uuids, identity, kernel, esp):
@@ -175,8 +180,7 @@ def _loader_files(source, root, names, uuids, identity, kernel, esp):
     if source.loader == "extlinux":
         write(root, "boot/extlinux/extlinux.conf", machine.extlinux_menu(source, names, kernel))
     elif source.loader == "sdboot":
-        loader, = (path for path in ("usr/lib/systemd/boot/efi/systemd-bootx64.efi",) if os.path.exists(os.path.join(root, path)))
-        _copy(os.path.join(root, loader), os.path.join(esp, "EFI/systemd/systemd-bootx64.efi"))
+        _copy(os.path.join(root, "usr/lib/systemd/boot/efi/systemd-bootx64.efi"), os.path.join(esp, "EFI/systemd/systemd-bootx64.efi"))
         write(esp, "loader/loader.conf", "timeout 1\n")
         write(esp, f"loader/entries/{identity.machine_id}-{kernel}.conf", machine.systemd_boot_entry(source, names, identity, kernel))
         for name, path in (("linux", f"vmlinuz-{kernel}"), (f"initrd.img-{kernel}", f"initrd.img-{kernel}")):
@@ -192,7 +196,8 @@ def _loader_files(source, root, names, uuids, identity, kernel, esp):
                 _copy(os.path.join(root, "usr/lib/shim", name), os.path.join(esp, "EFI/debian", name.replace(".signed", "")))
         place = "/boot" if "/boot" in uuids else "/"
         folder = {"/boot": "/grub", "/": "/@rootfs/boot/grub" if source.root == "btrfs" else "/boot/grub"}[place]
-        write(esp, "EFI/debian/grub.cfg", f"search.fs_uuid {uuids[place]} root\nset prefix=($root)'{folder}'\nconfigfile $prefix/grub.cfg\n")
+        menu = f"search.fs_uuid {uuids[place]} root\nset prefix=($root)'{folder}'\nconfigfile $prefix/grub.cfg\n"
+        write(esp, "EFI/debian/grub.cfg", menu)
         shutil.copytree(os.path.join(root, "usr/lib/grub/x86_64-efi"), os.path.join(root, "boot/grub/x86_64-efi"))
     elif source.loader == "grubbios":
         _grub_core(source, root, uuids)
@@ -262,9 +267,5 @@ def _boot_code(source, path, root):
         for name in ("boot.img", "core.img"):
             with open(os.path.join(root, "boot/grub/i386-pc", name), "rb") as file:
                 images[name] = file.read()
-        where = next(((part.start_mib * 2048, part.size_mib * 2048) for part in machine.parts_of(source) if part.content == "grub"), (1, 2047))
-        grub.embed(path, images["boot.img"], images["core.img"], *where)
-
-
-def describe(built: Built) -> str:
-    return json.dumps({"disk": built.disk, "name": built.name, "identity": built.identity._asdict(), "kernel": built.kernel})
+        gap = [(part.start_mib * 2048, part.size_mib * 2048) for part in machine.parts_of(source) if part.content == "grub"] or [(1, 2047)]
+        grub.embed(path, images["boot.img"], images["core.img"], *gap[0])

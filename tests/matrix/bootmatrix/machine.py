@@ -172,7 +172,7 @@ def texts(source: Source, names: Dict[str, str], identity: Identity) -> Dict[str
         "etc/fstab": fstab(source, names),
         "etc/default/grub": 'GRUB_DEFAULT=0\nGRUB_TIMEOUT=1\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX=""\n',
         # An emulated machine on a busy host needs longer than the 90 seconds that systemd allows.
-        "etc/systemd/system.conf.d/slow.conf": "[Manager]\nDefaultTimeoutStartSec=600s\n",
+        "etc/systemd/system.conf.d/slow.conf": "[Manager]\nDefaultTimeoutStartSec=600s\nDefaultDeviceTimeoutSec=600s\n",
         "etc/systemd/system/matrix-identity.socket": "[Socket]\nListenStream=80\nAccept=yes\n\n[Install]\nWantedBy=sockets.target\n",
         "etc/systemd/system/matrix-identity@.service": "[Service]\nExecStart=/usr/local/sbin/matrix-identity\nStandardInput=socket\n",
         "usr/local/sbin/matrix-identity": IDENTITY,
@@ -222,7 +222,8 @@ def network_texts(source: Source) -> Dict[str, str]:
             f'NAME="{nic.interface}"\n')
     if manager == "ifupdown":
         method = "dhcp\n" if dhcp else "static\n    address {address}\n    gateway {gateway}\n".format(**static)
-        files["etc/network/interfaces"] = f"auto lo\niface lo inet loopback\n\nallow-hotplug {nic.interface}\niface {nic.interface} inet {method}"
+        files["etc/network/interfaces"] = (
+            f"auto lo\niface lo inet loopback\n\nallow-hotplug {nic.interface}\niface {nic.interface} inet {method}")
     elif manager == "networkd":
         files["etc/systemd/network/20-lan.network"] = (
             "[Match]\nMACAddress={mac}\n\n[Network]\nAddress={address}\nGateway={gateway}\n".format(**static))

@@ -40,6 +40,11 @@ LEFT_OUT = ("drivers/gpu", "drivers/media", "drivers/net/wireless", "drivers/sta
 EXCLUDED = WITHOUT + tuple(f"{lib}/modules/*/kernel/{folder}/*" for lib in ("/lib", "/usr/lib") for folder in LEFT_OUT)
 TOOLS = {"dep": "initramfs-tools", "most": "initramfs-tools", "dracut": "dracut"}
 KERNELS = {"amd64": "linux-image-amd64", "cloud": "linux-image-cloud-amd64"}
+# The first initramfs is of no use, the machine's own is made later: it need not take minutes.
+QUICK = {
+    "initramfs-tools": ("etc/initramfs-tools/conf.d/driver-policy", "MODULES=list\n"),
+    "dracut": ("etc/dracut.conf.d/quick.conf", 'hostonly="yes"\ncompress="cat"\n'),
+}
 MANAGERS = ("networking.service", "NetworkManager.service", "NetworkManager-dispatcher.service", "NetworkManager-wait-online.service",
             "systemd-networkd.service", "wpa_supplicant.service")
 
@@ -100,15 +105,15 @@ def _install(source, base, directory, lock):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(resolv)
         shutil.copyfile("/etc/resolv.conf", resolv)
-        if TOOLS[source.initramfs] == "initramfs-tools":
-            # Small until the machine's own is made.
-            os.makedirs(os.path.join(root, "etc/initramfs-tools/conf.d"), exist_ok=True)
-            with open(os.path.join(root, "etc/initramfs-tools/conf.d/driver-policy"), "w", encoding="utf-8") as file:
-                file.write("MODULES=list\n")
-        apt = ["apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "-o", "Dpkg::Options::=--force-unsafe-io", "-o", "Dpkg::Options::=--force-confold"]
+        quick = os.path.join(root, QUICK[TOOLS[source.initramfs]][0])
+        os.makedirs(os.path.dirname(quick), exist_ok=True)
+        with open(quick, "w", encoding="utf-8") as file:
+            file.write(QUICK[TOOLS[source.initramfs]][1])
+        apt = ["apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "-o", "Dpkg::Options::=--force-unsafe-io"]
         run(["chroot", root] + apt + ["update"], lock=lock)
         run(["chroot", root] + apt + ["install", "--no-install-recommends", KERNELS[source.kernel], TOOLS[source.initramfs]], lock=lock)
         run(["chroot", root, "apt-get", "clean"])
+        os.unlink(quick)
         for folder in ("var/lib/apt/lists", "var/cache/apt"):
             shutil.rmtree(os.path.join(upper, folder), ignore_errors=True)
     if not os.path.isdir(os.path.join(upper, "boot")):

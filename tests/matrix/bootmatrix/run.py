@@ -42,7 +42,9 @@ def main():
     kept = os.path.join(arguments.output, "results.jsonl")
     code = cache.key_of(PRODUCT, sorted(os.listdir(PRODUCT)))
     results = table.load(kept)
-    left = [case.name for case in chosen] if arguments.fresh or arguments.case else table.wanted([case.name for case in chosen], results, code)
+    left = [case.name for case in chosen]
+    if not arguments.fresh and not arguments.case:
+        left = table.wanted(left, results, code)
     with cache.locked(os.path.join(arguments.cache, "run"), exclusive=True):
         private_mounts()
         with _Sources(arguments.cache) as sources:
@@ -112,7 +114,8 @@ def run_case(case, sources, arguments, keep):
         say(f"    {'recovered' if result['recovered'] else result['reason']} ({booted.seconds:.0f} s)")
         keep(result)
         if arguments.control:
-            result["control"] = _other(walk.boot(case, sources.built, control, sources.folder, walk.control_patience(booted), kept + ".control"))
+            patience = walk.control_patience(booted)
+            result["control"] = _other(walk.boot(case, sources.built, control, sources.folder, patience, kept + ".control"))
             say(f"    without fix-ups: {result['control']['reason'] or 'boots too'}")
             keep(result)
         if arguments.v2v:

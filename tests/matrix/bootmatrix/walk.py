@@ -40,7 +40,7 @@ MEMORY = 1024                        # MiB
 
 class Patience(NamedTuple):
     """When a machine that does not answer is given up. Processor time tells how far it is also on a busy host; seconds do not."""
-    seconds: float = 1500.0
+    seconds: float = 10800.0
     processor: float = 400.0         # seconds of QEMU's processor time
     idle: float = 0.0                # seconds in which it does next to nothing, longer than systemd waits for a device; 0: never
 
@@ -125,7 +125,7 @@ def boot(case: Case, built: Built, path: str, folder: str, patience: Patience, k
         case.target.nic, MAC, machine.MAPPED_NETWORK if moved else machine.NETWORK,
         machine.MAPPED_GATEWAY if moved else machine.GATEWAY, machine.MAPPED_ADDRESS if moved else machine.ADDRESS, True, (Forward(80),))
     guest = Guest("matrix", os.path.join(folder, "guest"), (GuestDisk(path, disk_format, case.target.bus, snapshot=True),), (nic,),
-                  case.firmware, case.target.machine, MEMORY, lifetime=int(patience.seconds) + 300)
+                  case.firmware, case.target.machine, MEMORY, 1, lifetime=int(patience.seconds) + 300)
     began = time.monotonic()
     running, _changed = qemu.start(guest)
     try:
@@ -147,12 +147,13 @@ def _wait(running, patience):
     while True:
         answer = _ask(running.forwards[0].host_port)
         if answer:
-            return answer, "", _processor_time(running.pid)[0]
-        time.sleep(0.5)
+            return answer, "", max(used, _processor_time(running.pid)[0])
+        time.sleep(1)
         now = time.monotonic()
-        if not qemu.find(running.run_dir):
+        try:
+            used, waited = _processor_time(running.pid)
+        except OSError:
             return "", f"the guest ended after {now - began:.0f} s", used
-        used, waited = _processor_time(running.pid)
         if used + waited - wanted_then > IDLE_SHARE * max(now - idle_since, 10.0):
             idle_since, wanted_then = now, used + waited
         for given_up, reason in (
