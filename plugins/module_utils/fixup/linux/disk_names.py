@@ -34,8 +34,10 @@ ARGUMENTS = ("root", "real_root", "resume", "cryptdevice")           # of a kern
 
 REASON = "the name depends on the old disk controller or partition table"
 
+# A colon ends the device of cryptdevice=, but names by path, and by id of USB disks, have colons of their own.
+_DEVICE = r"""/dev/disk/by-(?:id|path)/[^\s"',;]+?-part\d+(?=[\s"':,;]|$)|/dev/[^\s"':,;]+"""
 _PARTUUID = r"PARTUUID=[0-9A-Fa-f]{8}-[0-9A-Fa-f]{2}(?![0-9A-Fa-f-])"     # of an MBR
-_ARGUMENT = re.compile(r"""(?P<head>(?<![^\s"'])(?:%s)=)(?P<spec>/dev/[^\s"':,;]+|%s)""" % ("|".join(ARGUMENTS), _PARTUUID))
+_ARGUMENT = re.compile(r"""(?P<head>(?<![^\s"'])(?:%s)=)(?P<spec>%s|%s)""" % ("|".join(ARGUMENTS), _DEVICE, _PARTUUID), re.MULTILINE)
 _SETTING = re.compile(r"""^(?P<head>[ \t]*RESUME=["']?)(?P<spec>/dev/[^\s"']+|%s)""" % _PARTUUID, re.MULTILINE)
 _WHAT = re.compile(r"^(?P<head>What=)(?P<spec>/dev/\S+|%s)" % _PARTUUID, re.MULTILINE)
 _SECOND_FIELD = re.compile(r"^(?P<head>[ \t]*[^#\s]\S*[ \t]+)(?P<spec>/dev/\S+|%s)" % _PARTUUID, re.MULTILINE)

@@ -55,6 +55,21 @@ def test_fstab_device(machine, old, new):
     assert text_of(planned(machine), "/etc/fstab") == f"# x\n  {new}\t/mnt   auto\tnoauto,ro 0 0 \n\n"
 
 
+@pytest.mark.parametrize(
+    "old,new",
+    [
+        ("root=/dev/disk/by-path/pci-0000:00:10.0-scsi-0:0:0:0-part2 ro", f"root={ROOT} ro"),
+        ("root=/dev/disk/by-id/usb-Maker_Stick_0401-0:0-part2", f"root={ROOT}"),
+        ("ro resume=/dev/disk/by-path/pci-0000:00:1f.2-ata-1-part3", f"ro resume={SWAP}"),
+        ("cryptdevice=/dev/disk/by-path/pci-0000:00:1f.2-ata-1-part2:root:allow-discards x", f"cryptdevice={ROOT}:root:allow-discards x"),
+        ("cryptdevice=/dev/sda2:root", f"cryptdevice={ROOT}:root"),
+    ],
+)
+def test_names_with_colons_on_a_command_line(machine, old, new):
+    machine.write("/boot/grub/grub.cfg", f"menuentry 'x' {{\n\tlinux /boot/vmlinuz {old}\n}}\n")
+    assert text_of(planned(machine), "/boot/grub/grub.cfg") == f"menuentry 'x' {{\n\tlinux /boot/vmlinuz {new}\n}}\n"
+
+
 def test_nvme_and_mmc_names():
     disks = (Disk("nvme0n1", 1 << 30, partitions=(Partition(1, 0, 1, "", "p-01", content=Content("ext4", "u-1")),)),
              Disk("mmcblk0", 1 << 30, partitions=(Partition(2, 0, 1, "", "p-02", content=Content("xfs", "u-2")),)))
