@@ -131,7 +131,8 @@ def _configure(source, root, names, identity, kernel):
             os.chmod(os.path.join(root, folder, name), mode)
     chroot(root, ["systemctl", "enable", "matrix-identity.socket"] + list(machine.SERVICES[machine.manager_of(source)]))
     drivers = machine.BUSES[source.bus].drivers + (source.root,) + STACK_DRIVERS.get(source.storage, ())
-    _dracut(source, root, kernel, drivers) if source.initramfs == "dracut" else _initramfs_tools(source, root, kernel, drivers)
+    make = _dracut if source.initramfs == "dracut" else _initramfs_tools
+    make(source, root, kernel, drivers)
 
 
 def _initramfs_tools(source, root, kernel, drivers):

@@ -113,20 +113,23 @@ def run_case(case, sources, arguments, keep):
         booted = _recover(case, sources, result, path, kept, [control] * arguments.control + [other] * arguments.v2v)
         say(f"    {'recovered' if result['recovered'] else result['reason']} ({booted.seconds:.0f} s)")
         keep(result)
+        result["stage"] = "control"
         if arguments.control:
             patience = walk.control_patience(booted)
             result["control"] = _other(walk.boot(case, sources.built, control, sources.folder, patience, kept + ".control"))
             say(f"    without fix-ups: {result['control']['reason'] or 'boots too'}")
             keep(result)
+        result["stage"] = "virt-v2v"
         if arguments.v2v:
             result["v2v"] = _virt_v2v(case, sources.built, other, sources.folder, kept + ".v2v", booted)
             say(f"    with virt-v2v: {result['v2v']['reason'] or 'recovered'}")
             keep(result)
     except Exception as error:               # a fault of the matrix itself must not end a run of hours
         expected = isinstance(error, (RecoveryError, BuildError, OSError, subprocess.CalledProcessError, shutil.Error))
-        result.update(recovered=False, reason=str(error) if expected else traceback.format_exc())
-        say(f"    {result['stage']}: {result['reason']}")
-        keep(result)
+        reason = str(error) if expected else traceback.format_exc()
+        say(f"    {result['stage']}: {reason}")
+        if result["stage"] not in ("control", "virt-v2v"):      # those were not run then; the case has its result
+            keep(dict(result, recovered=False, reason=reason))
     finally:
         for each in (path, control, other):
             with contextlib.suppress(FileNotFoundError):

@@ -72,6 +72,7 @@ def summary(results: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
         "fixup_seconds_most": max([each for each in map(fixup_seconds, results) if each is not None], default=None),
         "boot_seconds_median": _median(result.get("seconds", {}).get("boot") for result in results if result["recovered"]),
         "changes_median": _median(result.get("changes") for result in results),
+        "codes": len({result.get("code") for result in results}),
     }
 
 
@@ -94,6 +95,10 @@ def markdown(results: Sequence[Dict[str, Any]]) -> str:
         f"at most {_number(figures['fixup_seconds_most'], 2)} s",
         f"- from power-on to the answer over the network: median {_number(figures['boot_seconds_median'], 0)} s, emulated",
         f"- changes: median {_number(figures['changes_median'], 0)}",
+    ]
+    if figures["codes"] > 1:
+        lines.append(f"- {figures['codes']} states of the code have made these results; FRESH=1 makes them all again")
+    lines += [
         "",
         "| case | recovered | without fix-ups | fix-ups, s | changes | boot, s |" + (" virt-v2v |" if figures["v2v_cases"] else ""),
         "| --- | --- | --- | --- | --- | --- |" + (" --- |" if figures["v2v_cases"] else ""),

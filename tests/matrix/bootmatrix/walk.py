@@ -51,6 +51,7 @@ CONTROL_LEAST = 60.0                 # processor time given to a machine without
 CONTROL_FACTOR = 2.5
 ATTEMPTS = 3
 STARVED = "the host was too busy to emulate a timer"
+STARVED_SHARE = 0.15                 # of a processor: below it udev takes longer for its devices than systemd waits for them
 
 
 class Boot(NamedTuple):
@@ -142,6 +143,8 @@ def _boot_once(guest, built, patience, kept):
         answer, reason, used = _wait(running, patience)
         took = time.monotonic() - began
         said = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
+        if reason and reason != STARVED and used < STARVED_SHARE * took:
+            reason += f"; the host gave it {100 * used / took:.0f} % of a processor, which may be why"
         reason = reason or _differs(said, built)
         if reason:
             _keep(guest.run_dir, kept)

@@ -54,6 +54,7 @@ def test_figures():
     assert "| a | yes | no | 1.38 | 7 | 30 | not run |" in text
     assert "| c | **no** | not run |  |  |  | not run |" in text
     assert "- c: build: no room \\| here" in text
+    assert "2 states of the code" in text and "states of the code" not in table.markdown(results[:2])
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({row.replace("\\|", "").count("|") for row in rows}) == 1
 
