@@ -84,7 +84,8 @@ def disk_of(source):
         parts.append(Partition(part.number, part.start_mib << 20, part.size_mib << 20,
                                TYPES.get(part.content, "0fc63daf-8483-4772-8e79-3d69d8477de4"), f"aaaa-0{part.number}", content=content))
     table = "mbr" if source.storage == "mbr" else "gpt"
-    return Disk(machine.BUSES[source.bus].disk, machine.disk_mib(source) << 20, table=table, partitions=tuple(parts), boot_code=source.loader not in cases.UEFI_LOADERS)
+    return Disk(machine.BUSES[source.bus].disk, machine.disk_mib(source) << 20, table=table, partitions=tuple(parts),
+                boot_code=source.loader not in cases.UEFI_LOADERS)
 
 
 def options_of(case):

@@ -23,10 +23,10 @@ GPT_BIOS = f"label: gpt\nstart=2048,size=1M,type={BIOS_BOOT}\nsize=80M\n"
 MBR = "label: dos\nlabel-id: 0xd1c2a3b4\nstart=2048,size=80M,type=83,bootable\n"
 MENU = """\
 menuentry 'Debian' {{
-	insmod ext2
-	search --no-floppy --fs-uuid --set=root {uuid}
-	linux /boot/vmlinuz root=UUID={uuid} ro
-	initrd /boot/initrd.img
+    insmod ext2
+    search --no-floppy --fs-uuid --set=root {uuid}
+    linux /boot/vmlinuz root=UUID={uuid} ro
+    initrd /boot/initrd.img
 }}
 """
 

@@ -22,7 +22,7 @@ import json
 import os
 import stat
 
-from typing import Any, Dict, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Tuple
 
 from ...errors import TargetError
 from ...machine.partition_edit import Write
