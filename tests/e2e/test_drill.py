@@ -113,7 +113,8 @@ def test_the_same_disk_without_fixups_does_not_come_up(place):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_a_drill_that_is_stopped_in_mid_boot_leaves_nothing(place, number):
     process = subprocess.Popen([os.path.join(ROOT, "tests", "tools", "drill-control")], env=place.environment, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, start_new_session=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, start_new_session=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))      # a shell's background jobs ignore it
     booting = ""
     for line in process.stdout:
         booting += line
