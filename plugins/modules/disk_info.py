@@ -18,12 +18,7 @@ description:
     drives are left out, unless the root file system needs them.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
-attributes:
-  check_mode:
-    support: full
-    details: Changes nothing in either mode.
-  diff_mode:
-    support: none
+  - agnostic.recovery.attributes.read_only
 options:
   exclude:
     description: Patterns of what is not part of the machine, as of M(agnostic.recovery.image_capture).

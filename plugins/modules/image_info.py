@@ -13,14 +13,9 @@ description:
   - Lists images, all or those that are asked for. The capture credential suffices.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
+  - agnostic.recovery.attributes.read_only
   - agnostic.recovery.repository
   - agnostic.recovery.repository.capture_credential
-attributes:
-  check_mode:
-    support: full
-    details: Changes nothing in either mode.
-  diff_mode:
-    support: none
 options:
   machine:
     description: Only images of this machine.

@@ -16,16 +16,11 @@ description:
   - The task fails when anything is damaged or missing, and names it.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
+  - agnostic.recovery.attributes.read_only
   - agnostic.recovery.attributes.engine_job
   - agnostic.recovery.repository
   - agnostic.recovery.engine_job
   - agnostic.recovery.engine_host
-attributes:
-  check_mode:
-    support: full
-    details: Changes nothing in either mode.
-  diff_mode:
-    support: none
 options:
   machine:
     description: Only images of this machine; without it, those of all machines.

@@ -132,7 +132,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RecoveryError
 from ..module_utils.machine.data import from_data, to_data
-from ..module_utils.recovery.conversion import convert
+from ..module_utils.recovery.conversion import convert, journal
 from ..module_utils.recovery.model import RestoredDisk
 from ..module_utils.recovery.mount import BACKENDS
 from ..module_utils.target.profile import PROFILES, get_profile
@@ -156,9 +156,9 @@ def main():
     try:
         if module.params["state"] == "converted":
             module.exit_json(**converted(module))
-        known = convert.is_known(module.params["journal"])
+        known = journal.exists(module.params["journal"])
         if known and not module.check_mode:
-            convert.undo(module.params["journal"])
+            journal.undo(module.params["journal"])
         module.exit_json(changed=known)
     except RecoveryError as error:
         module.fail_json(msg=str(error))

@@ -18,12 +18,7 @@ author:
   - the agnostic.recovery developers (@agnostic-recovery)
 extends_documentation_fragment:
   - agnostic.recovery.attributes
-attributes:
-  check_mode:
-    support: full
-    details: Changes nothing in either mode.
-  diff_mode:
-    support: none
+  - agnostic.recovery.attributes.read_only
 options:
   root:
     description:

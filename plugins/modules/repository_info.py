@@ -13,14 +13,9 @@ description:
   - Reads the root of a repository, and, when a key is given, checks that it opens the repository.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
+  - agnostic.recovery.attributes.read_only
   - agnostic.recovery.repository
   - agnostic.recovery.repository.capture_credential
-attributes:
-  check_mode:
-    support: full
-    details: Changes nothing in either mode.
-  diff_mode:
-    support: none
 requirements:
   - cryptography (Python library), when a key is given
 seealso:

@@ -15,14 +15,9 @@ description:
   - Machines without an image are listed, as such, so that a machine that was never captured is seen.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
+  - agnostic.recovery.attributes.read_only
   - agnostic.recovery.repository
   - agnostic.recovery.repository.capture_credential
-attributes:
-  check_mode:
-    support: full
-    details: Changes nothing in either mode.
-  diff_mode:
-    support: none
 options:
   machines:
     description: The machines to tell of. By default all that have images, with no promise.

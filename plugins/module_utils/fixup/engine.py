@@ -146,12 +146,7 @@ def _make(tree, edit, labels):
     if edit.kind == "remove" or edit.kind == "link" and edit.after is None:
         writer.remove_file(tree, edit.path)
         return
-    parent = os.path.dirname(edit.path)
-    missing = []
-    while not tree.isdir(parent):
-        missing.append(parent)
-        parent = os.path.dirname(parent)
-    for folder in reversed(missing):
+    for folder in journal.missing_folders(tree, [os.path.dirname(edit.path)]):
         writer.make_folder(tree, folder, 0o755, labels.of(folder, stat.S_IFDIR).value)
     if edit.kind == "link":
         target, label = edit.after.decode("utf-8", "surrogateescape"), labels.of(edit.path, stat.S_IFLNK).value

@@ -129,7 +129,7 @@ def begin(tree, plan: Plan, wanted: Sequence[Edit], labels: Labels) -> int:
     """Writes the journal and all originals durably; gives its number."""
     number = max(_names(tree), default=0) + 1
     home = f"{FOLDER}/{number}"
-    made = _missing_folders(tree, [home] + [os.path.dirname(edit.path) for edit in wanted])
+    made = missing_folders(tree, [home] + [os.path.dirname(edit.path) for edit in wanted])
     touched = _touched_folders(tree, made, wanted)
     folders = [dict(zip(("path", "atime", "mtime"), (path,) + writer.folder_times(tree, path))) for path in touched]
     # The parts that the journal needs are made at once, those that edits need by apply.
@@ -201,7 +201,7 @@ def _write(tree, number, data, label=b""):
     writer.write_file(tree, f"{FOLDER}/{number}/journal.json", text.encode("utf-8", "surrogateescape"), 0o600, label)
 
 
-def _missing_folders(tree, paths):
+def missing_folders(tree, paths):
     """The folders on the way to `paths` that are not there, parents first."""
     missing = {}
     for path in paths:

@@ -4,11 +4,13 @@
 
 """For which firmware a machine's disks and boot loader are made."""
 
+from . import partition_edit
 from .bootloader import BOOT_FOLDERS
 
 # Volume label of the EFI system partitions that a conversion adds (recovery/conversion): the machine itself does not know them.
 ADDED_LABEL = "DR-GRUB-EFI"
-EFI_SYSTEM = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef")
+EFI_SYSTEM = (partition_edit.EFI_SYSTEM, f"0x{partition_edit.EFI_SYSTEM_IN_MBR:02x}")     # types of partitions, in a GPT and an MBR
+NAMES = {"bios": "BIOS", "uefi": "UEFI"}
 BIOS_LOADER_FILES = ("/boot/grub/i386-pc/*.mod", "/boot/grub2/i386-pc/*.mod", "/boot/grub/stage2", "/boot/extlinux/ldlinux.sys",
                      "/boot/syslinux/ldlinux.sys", "/boot/ldlinux.sys", "/extlinux/ldlinux.sys", "/etc/lilo.conf")
 

@@ -19,7 +19,8 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.machine.efi_load
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.firmware import ADDED_LABEL, read_firmware
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.partition_edit import partuuid_after_conversion
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.tree import Tree
-from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.conversion.convert import convert, undo
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.conversion.convert import convert
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.conversion.journal import undo
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import RestoredDisk
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.mount import mounted_machine
 from convert_disks import BIOS_BOOT, GPT_BIOS, MBR, MENU, ROOT_UUID, everything, make_machine, request, require_grub

@@ -15,7 +15,7 @@ from typing import List
 
 from ...errors import MachineError
 from ...machine.bootloader import GRUB2_FILES
-from ...machine.firmware import added_system_partition, read_firmware
+from ...machine.firmware import NAMES, added_system_partition, read_firmware
 from ...machine.root import read_architecture
 from ..draft import Draft
 from ..situation import Situation
@@ -23,7 +23,6 @@ from . import commandline
 
 NAME = "firmware"
 
-NAMES = {"bios": "BIOS", "uefi": "UEFI"}
 # What the machine needs to be startable by the other firmware as well, done while it runs.
 CONVERT = "Convert the disks with the module recovery_convert before they are mounted"
 ADVICE = {

@@ -14,12 +14,12 @@ from typing import Dict, NamedTuple, Sequence, Tuple
 
 from ...machine.fstab import split_spec
 from ...machine.model import Content, Disk, Partition
-from ...machine.partition_edit import partuuid_after_conversion
+from ...machine.partition_edit import BIOS_BOOT, partuuid_after_conversion
 
 # Contents that hold no device name themselves: what is in them is not known, so neither is what they lack.
 LAYERED = ("lvm2", "luks", "md", "zfs", "bitlocker", "unknown")
 # Partitions that hold boot code or nothing by design: extended ones, BIOS boot, PReP.
-NO_CONTENT = ("0x05", "0x0f", "0x85", "0x41", "21686148-6449-6e6f-744e-656564454649", "9e1a2d38-c612-4316-aa26-8b49521e5a8b")
+NO_CONTENT = ("0x05", "0x0f", "0x85", "0x41", BIOS_BOOT, "9e1a2d38-c612-4316-aa26-8b49521e5a8b")
 MOUNTABLE = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "exfat", "ntfs", "swap", "luks")
 
 _KERNEL_NAME = re.compile(r"/dev/(?P<disk>(?:sd|hd|vd|xvd)[a-z]+|(?:nvme\d+n|mmcblk|nbd|loop)\d+|cciss/c\d+d\d+)(?:p?(?P<part>\d+))?\Z")

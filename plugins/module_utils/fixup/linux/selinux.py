@@ -9,6 +9,7 @@ no login. Each new file gets its label when it is made (labels.py); this says of
 What the machine had keeps the label that it had.
 """
 
+import os
 import stat
 
 from typing import List
@@ -93,11 +94,7 @@ def _created(tree, changes):
     for path, change in last.items():
         if isinstance(change, AppendArchive) or first[path].before is not None or action(change) == "removed":
             continue
-        parts = path.split("/")[1:-1]
-        for count in range(1, len(parts) + 1):
-            folder = "/" + "/".join(parts[:count])
-            if not tree.isdir(folder):
-                found[folder] = stat.S_IFDIR
+        found.update((folder, stat.S_IFDIR) for folder in journal.missing_folders(tree, [os.path.dirname(path)]))
         found[path] = stat.S_IFLNK if isinstance(change, ChangeLink) else stat.S_IFREG
     return tuple(found.items())
 

@@ -14,7 +14,7 @@ import stat
 from typing import NamedTuple, Optional, Tuple
 
 from ...errors import TargetError
-from ...machine.firmware import EFI_SYSTEM, read_firmware
+from ...machine.firmware import EFI_SYSTEM, NAMES, read_firmware
 from ...machine.tree import Tree
 from ...target.profile import Profile
 from ..layout import read_layouts, refuse_used
@@ -23,8 +23,6 @@ from ..mount import mounted_machine
 from ..state import STATE_FOLDER, State
 from . import grub, journal, room
 from .menu import find_menu
-
-NAMES = {"bios": "BIOS", "uefi": "UEFI"}
 
 
 class Request(NamedTuple):
@@ -56,7 +54,7 @@ def convert(request: Request, folder: str, only_plan: bool = False) -> Converted
     if before is not None and before["state"] != "applied":
         if only_plan:
             raise TargetError(f"A conversion was killed; its journal is in {folder}. Convert or undo first.")
-        undo(folder)
+        journal.undo(folder)
         before = None
     if before is not None and os.path.isfile(before["path"]) and os.path.getsize(before["path"]) == before["size_after"]:
         request = request._replace(disks=_resized(request.disks, before["path"], before["size_after"]))
@@ -65,20 +63,11 @@ def convert(request: Request, folder: str, only_plan: bool = False) -> Converted
         firmware, steps = (before["firmware"], tuple(before["steps"])) if before is not None else ("", ())
         return Converted(False, firmware, steps, request.disks)
     if not only_plan:
-        with State(request.mount_point, request.state_folder).locked():
-            refuse_used(request.disks, False, State(request.mount_point, request.state_folder))
+        state = State(request.mount_point, request.state_folder)
+        with state.locked():
+            refuse_used(request.disks, False, state)
             journal.apply(folder, change)
     return Converted(True, change.firmware, change.steps, _resized(request.disks, change.path, change.size_after))
-
-
-def is_known(folder: str) -> bool:
-    """Whether `undo` would find something to do."""
-    return journal.exists(folder)
-
-
-def undo(folder: str) -> str:
-    """Brings the disk back as it was; gives its path. Raises TargetError."""
-    return journal.undo(folder)
 
 
 def plan(request: Request) -> Optional[journal.DiskChange]:
