@@ -22,6 +22,7 @@ description:
   - Use it after M(agnostic.recovery.image_restore) and before M(agnostic.recovery.recovery_mount).
 extends_documentation_fragment:
   - agnostic.recovery.attributes
+  - agnostic.recovery.luks_keys
 attributes:
   check_mode:
     support: full
@@ -133,6 +134,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.errors import RecoveryError
 from ..module_utils.machine.data import from_data, to_data
 from ..module_utils.recovery.conversion import convert, journal
+from ..module_utils.recovery.luks import read_keys
 from ..module_utils.recovery.model import RestoredDisk
 from ..module_utils.recovery.mount import BACKENDS
 from ..module_utils.target.profile import PROFILES, get_profile
@@ -149,6 +151,11 @@ def main():
             mount_point=dict(type="path"),
             backend=dict(type="str", choices=list(BACKENDS), default="auto"),
             root=dict(type="str", default=""),
+            luks_keys=dict(type="list", elements="dict", default=[], no_log=False, options=dict(
+                volume=dict(type="str"),
+                passphrase=dict(type="str", no_log=True),
+                key_file=dict(type="path", no_log=False),
+            )),
         ),
         required_if=[("state", "converted", ["disks", "target", "mount_point"])],
         supports_check_mode=True,
@@ -168,7 +175,7 @@ def converted(module):
     params = module.params
     disks = tuple(from_data(RestoredDisk, data) for data in params["disks"])
     request = convert.Request(disks, params["mount_point"], get_profile(params["target"]), params["firmware"] or "", params["backend"],
-                              params["root"])
+                              params["root"], luks_keys=read_keys(params["luks_keys"]))
     done = convert.convert(request, params["journal"], module.check_mode)
     return dict(changed=done.changed, firmware=done.firmware, steps=list(done.steps), disks=to_data(done.disks))
 

@@ -20,6 +20,7 @@ description:
     was killed.
 extends_documentation_fragment:
   - agnostic.recovery.attributes
+  - agnostic.recovery.luks_keys
 attributes:
   check_mode:
     support: full
@@ -51,7 +52,7 @@ options:
     description:
       - V(kernel) uses only what the worker's kernel can mount.
       - V(fuse) uses C(fuse2fs) for ext2, ext3 and ext4, and C(mtools) for FAT.
-      - V(guestfs) mounts in a small virtual machine. It opens LVM and MD, takes 10 to 30 seconds, and keeps hostile file systems away
+      - V(guestfs) mounts in a small virtual machine. It opens LVM, MD, and LUKS with the keys in O(luks_keys), takes 10 to 30 seconds, and keeps hostile file systems away
         from the worker's kernel.
       - V(auto) takes the first of V(kernel) and V(fuse) that can mount each file system, and V(guestfs) for the whole machine only
         where these cannot reach what is needed.
@@ -73,7 +74,7 @@ requirements:
   - root on the worker
   - mtools, for FAT where the kernel has no driver for it
   - fuse2fs, for ext file systems where the kernel has no driver for them
-  - guestfish of libguestfs, for LVM and MD
+  - guestfish of libguestfs, for LVM, MD and LUKS
 """
 
 EXAMPLES = r"""
@@ -87,6 +88,16 @@ EXAMPLES = r"""
         path: /dev/vdc
   become: true
   register: mounted
+
+- name: Mount a machine with an encrypted root
+  agnostic.recovery.recovery_mount:
+    mount_point: /mnt/vault
+    disks:
+      - name: sda
+        path: /srv/restored/vault-sda.raw
+    luks_keys:
+      - passphrase: "{{ vault_luks_passphrase }}"
+  become: true
 
 - name: Unmount it, on every way out
   agnostic.recovery.recovery_mount:
@@ -170,6 +181,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RecoveryError
 from ..module_utils.machine.data import from_data, to_data
+from ..module_utils.recovery.luks import read_keys
 from ..module_utils.recovery.model import RestoredDisk
 from ..module_utils.recovery.mount import BACKENDS, check_machine, find_mounted, is_known, mount_machine, unmount_machine
 
@@ -183,6 +195,11 @@ def main():
             backend=dict(type="str", choices=list(BACKENDS), default="auto"),
             read_only=dict(type="bool", default=False),
             root=dict(type="str", default=""),
+            luks_keys=dict(type="list", elements="dict", default=[], no_log=False, options=dict(
+                volume=dict(type="str"),
+                passphrase=dict(type="str", no_log=True),
+                key_file=dict(type="path", no_log=False),
+            )),
         ),
         required_if=[("state", "mounted", ["disks"])],
         supports_check_mode=True,
@@ -203,7 +220,7 @@ def mounted(module):
     before = find_mounted(params["mount_point"])
     if module.check_mode and before is None:
         return dict(changed=True, root=params["mount_point"], mounts=[], missing=[], disks=to_data(check_machine(*wanted)))
-    result = mount_machine(*wanted)
+    result = mount_machine(*wanted, luks_keys=read_keys(params["luks_keys"]))
     return dict(changed=before is None, root=result.root, mounts=to_data(result.mounts), missing=to_data(result.missing),
                 disks=to_data(result.disks))
 

@@ -14,7 +14,15 @@ import urllib.request
 
 import pytest
 
+# One worker of pytest-xdist takes all tests that need Ceph: two of it that start at once are too much for two processors.
+CEPH = {"radosgw", "new_location"}
 TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group("Ceph" if CEPH & set(item.fixturenames) else item.path.name))
 
 
 @pytest.fixture(scope="session", name="radosgw")

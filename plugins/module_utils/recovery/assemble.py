@@ -5,7 +5,7 @@
 """From volumes to an assembled root: where the root is, and all that its fstab mounts.
 
 The way is the same for mounts on this worker (`local.LocalHands`) and inside an appliance (`backends.guestfs.ApplianceHands`); only the
-hands differ: `volumes`, `can_hold_root`, `roots_on`, `mount`, `resolve`, `fstab`, `finish`.
+hands differ: `volumes`, `can_hold_root`, `roots_on`, `mount`, `resolve`, `text`, `name_opened`, `finish`.
 """
 
 from typing import NamedTuple, Tuple
@@ -27,6 +27,24 @@ class NotReachable(TargetError):
         self.appliance_may = appliance_may
 
 
+class Hidden(NamedTuple):
+    """What the disks hold that this worker does not look into."""
+    containers: Tuple[str, ...]     # of machine.model.CONTAINERS
+    keys_given: bool = False        # for LUKS
+
+    @property
+    def may_be_opened(self):
+        """Whether an appliance may find more inside."""
+        return bool(set(self.containers) - (set() if self.keys_given else {"luks"}))
+
+    @property
+    def words(self):
+        if not self.containers:
+            return ""
+        advice = " The option luks_keys holds no key for a LUKS volume." if "luks" in self.containers else ""
+        return f" The disks hold {', '.join(self.containers)}, where it may be hidden.{advice}"
+
+
 class Assembly(NamedTuple):
     mounts: Tuple[MountedVolume, ...]
     missing: Tuple[Missing, ...]
@@ -34,21 +52,22 @@ class Assembly(NamedTuple):
     unmountable: bool       # a volume that was found cannot be mounted this way
 
 
-def assemble(hands, read_only, wanted_root, containers):
+def assemble(hands, read_only, wanted_root, hidden):
     """Mounts root and the rest. `wanted_root` is as in `root_name`, or a volume's label, or "": find it. Returns an Assembly.
 
     Raises NotReachable; TargetError where the choice is not clear.
     """
-    volume, subvolume = choose_root(hands, wanted_root, containers)
+    volume, subvolume = choose_root(hands, wanted_root, hidden)
     options = (f"subvol={subvolume}",) if subvolume else ()
     try:
         mounts = [hands.mount(PlannedMount("/", volume, options, read_only, True), "/")]
-        entries = parse_fstab(hands.fstab())
+        entries = parse_fstab(hands.text("/etc/fstab"))
+        hands.name_opened(hands.text("/etc/crypttab"))
     except (CannotMount, MachineError) as error:
         raise NotReachable(f"The root file system cannot be used. {error}", isinstance(error, CannotMount)) from error
     plan = plan_mounts(entries, hands.volumes, read_only)
     for each in plan.missing_required:
-        raise NotReachable(_required(each, containers), may_open(containers))
+        raise NotReachable(_required(each, hidden.words), hidden.may_be_opened)
     missing, unmountable = list(plan.missing), False
     for planned in plan.mounts:
         try:
@@ -56,13 +75,13 @@ def assemble(hands, read_only, wanted_root, containers):
         except (CannotMount, MachineError) as error:
             left_out = Missing(_spec_of(entries, planned.path), planned.path, str(error))
             if planned.required:
-                raise NotReachable(_required(left_out, ()), isinstance(error, CannotMount)) from error
+                raise NotReachable(_required(left_out, ""), isinstance(error, CannotMount)) from error
             missing.append(left_out)
             unmountable = unmountable or isinstance(error, CannotMount)
     return Assembly(tuple(mounts), tuple(missing), bool(plan.missing), unmountable)
 
 
-def choose_root(hands, wanted, containers):
+def choose_root(hands, wanted, hidden):
     """(volume, subvolume) of the machine's root. Raises NotReachable if there is none, TargetError if there are several."""
     candidates = [volume for volume in hands.volumes if hands.can_hold_root(volume) and wanted.partition(":")[0] in ("", volume.label)]
     found, reasons = [], []
@@ -81,24 +100,12 @@ def choose_root(hands, wanted, containers):
     looked = ", ".join(volume.label for volume in candidates) or "none"
     detail = "".join(f" {reason}." for reason in reasons)
     raise NotReachable(f"No root file system of a Linux machine was found{f' on {wanted}' if wanted else ''} (looked at: {looked})."
-                       f"{detail}{_hidden(containers)}", bool(reasons) or may_open(containers))
+                       f"{detail}{hidden.words}", bool(reasons) or hidden.may_be_opened)
 
 
 def root_name(volume, subvolume):
     """What the option `root` calls a root: "sda2", or "sda2:@" where it lies in a subvolume of btrfs."""
     return f"{volume.label}:{subvolume}" if subvolume else volume.label
-
-
-def may_open(containers):
-    """Tells whether an appliance may find more inside these. Locked LUKS volumes stay closed to it as well."""
-    return bool(set(containers) - {"luks"})
-
-
-def _hidden(containers):
-    if not containers:
-        return ""
-    locked = " LUKS volumes stay locked: there is no way yet to give their keys." if "luks" in containers else ""
-    return f" The disks hold {', '.join(containers)}, where it may be hidden.{locked}"
 
 
 def _mount_one(hands, planned, mounts):
@@ -108,8 +115,8 @@ def _mount_one(hands, planned, mounts):
     return hands.mount(planned, path)
 
 
-def _required(missing, containers):
-    return f"{missing.path} ({missing.spec} in fstab) cannot be mounted: {missing.reason}.{_hidden(containers)}"
+def _required(missing, more):
+    return f"{missing.path} ({missing.spec} in fstab) cannot be mounted: {missing.reason}.{more}"
 
 
 def _spec_of(entries, path):

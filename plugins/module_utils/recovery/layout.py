@@ -12,9 +12,11 @@ import time
 
 from ..errors import TargetError
 from ..machine.disk import read_disk
+from ..source.btrfstree import read_superblock
 from ..source.hostuse import read_write_mounts
+from ..source.mapread import MapUnknown
 from . import loop, processes
-from .model import Volume
+from .model import Member, Volume
 from .session import loop_name
 from .state import other_records
 
@@ -50,7 +52,38 @@ def volumes_of(disks, layouts):
             found.append(Volume(disk.name, 0, disk.path, 0, layout.size, layout.content))
         for part in layout.partitions:
             found.append(Volume(disk.name, part.number, disk.path, part.start, part.size, part.content, part.uuid, part.name))
-    return tuple(found)
+    return _joined(found)
+
+
+def _joined(volumes):
+    """A btrfs on several devices as one volume, its first device. Clones, each whole by itself, stay apart: nobody can tell which is meant."""
+    joined = []
+    devices = {}
+    for volume in volumes:
+        superblock = _btrfs_superblock(volume) if volume.content.kind == "btrfs" else None
+        if superblock is None or superblock.devices == 1:
+            joined.append(volume)
+        else:
+            devices.setdefault((superblock.fsid, superblock.devices), {}).setdefault(superblock.device, []).append(volume)
+    for (_fsid, count), by_number in devices.items():
+        members = [each for _number, same in sorted(by_number.items()) for each in same]
+        if len(members) > len(by_number):
+            joined += members
+            continue
+        first, others = members[0], members[1:]
+        joined.append(first._replace(aliases=first.aliases + tuple(f"/dev/{each.label}" for each in others), lacks=count - len(members),
+                                     members=tuple(Member(each.label, each.partition, each.path, each.start, each.size) for each in others)))
+    order = {(each.path, each.start): number for number, each in enumerate(volumes)}
+    return tuple(sorted(joined, key=lambda each: order[(each.path, each.start)]))
+
+
+def _btrfs_superblock(volume):
+    """None where it is damaged, or of a kind that is not known; then the kernel may say more."""
+    with open(volume.path, "rb", buffering=0) as stream:
+        try:
+            return read_superblock(lambda offset, length: _read(stream.fileno(), volume.start + offset, length), volume.size)
+        except (MapUnknown, OSError):
+            return None
 
 
 def refuse_used(disks, read_only, state):

@@ -20,6 +20,15 @@ class RestoredDisk(NamedTuple):
     size: int = 0           # bytes that it must have, a block device at least; 0: whatever it has
 
 
+class Member(NamedTuple):
+    """A further partition or disk of a file system that lies on several."""
+    label: str                      # as Volume.label
+    partition: int                  # as in Volume, like the rest
+    path: str
+    start: int
+    size: int
+
+
 class Volume(NamedTuple):
     """A partition, a whole disk without partitions, or (in the appliance) a logical volume or array, that holds `content`."""
     disk: str                       # name of the disk, "" where a volume spans disks
@@ -32,6 +41,8 @@ class Volume(NamedTuple):
     name: str = ""                  # PARTLABEL
     device: str = ""                # its name inside the appliance: "/dev/vg0/root"
     aliases: Tuple[str, ...] = ()   # further names that the machine itself uses: "/dev/mapper/vg0-root"
+    members: Tuple[Member, ...] = ()    # btrfs: its further devices
+    lacks: int = 0                  # btrfs: how many of its devices are not among the disks
 
     @property
     def label(self):

@@ -14,7 +14,7 @@ import os
 from ..errors import TargetError
 from ..machine.model import CONTAINERS
 from . import syscalls
-from .assemble import NotReachable, assemble, may_open
+from .assemble import Hidden, NotReachable, assemble
 from .backends import guestfs
 from .layout import read_layouts, refuse_used, volumes_of
 from .local import LocalHands
@@ -26,15 +26,16 @@ from .teardown import tear_down
 BACKENDS = ("auto", "kernel", "fuse", "guestfs")
 
 
-def mount_machine(disks, mount_point, backend="auto", read_only=False, root="", state_folder=STATE_FOLDER):
+def mount_machine(disks, mount_point, backend="auto", read_only=False, root="", state_folder=STATE_FOLDER, luks_keys=()):
     """Assembles a machine at `mount_point` and returns a MountedRoot. Mounted so already, it is returned as it is.
 
     :param disks: RestoredDisk of each disk of the machine.
     :param mount_point: an empty folder, made if it does not exist.
     :param backend: "kernel", "fuse" (and mtools for FAT) or "guestfs"; "auto" takes for each file system the first that can mount it, and
-        guestfs for the whole machine where something needed lies inside LVM or MD.
+        guestfs for the whole machine where something needed lies inside LVM, MD, or LUKS with a key.
     :param read_only: nothing is written to the disks, not even the replay of a journal.
     :param root: the volume with the root where the disks hold several: "sda2", "/dev/vg0/root", or "sda2:@" for a subvolume of btrfs.
+    :param luks_keys: LuksKey of the volumes that are to be opened. They are kept nowhere.
 
     Raises TargetError; then nothing is mounted or attached.
     """
@@ -45,7 +46,7 @@ def mount_machine(disks, mount_point, backend="auto", read_only=False, root="", 
             return _already(record, wanted)
         if record:
             tear_down(state, record)
-        return _mount(state, wanted)
+        return _mount(state, wanted, tuple(luks_keys))
 
 
 def check_machine(disks, mount_point, backend="auto", read_only=False, root="", state_folder=STATE_FOLDER):
@@ -88,9 +89,9 @@ def is_known(mount_point, state_folder=STATE_FOLDER):
 
 
 @contextlib.contextmanager
-def mounted_machine(disks, mount_point, backend="auto", read_only=False, root="", state_folder=STATE_FOLDER):
+def mounted_machine(disks, mount_point, backend="auto", read_only=False, root="", state_folder=STATE_FOLDER, luks_keys=()):
     """The same for a `with` block: unmounts on every way out of it."""
-    mounted = mount_machine(disks, mount_point, backend, read_only, root, state_folder)
+    mounted = mount_machine(disks, mount_point, backend, read_only, root, state_folder, luks_keys)
     try:
         yield mounted
     finally:
@@ -105,7 +106,7 @@ def _request(disks, mount_point, backend, read_only, root, state_folder):
     return State(point, state_folder), Record(point, disks, backend, read_only, root)
 
 
-def _mount(state, wanted):
+def _mount(state, wanted, keys):
     layouts = read_layouts(wanted.disks)
     refuse_used(wanted.disks, wanted.read_only, state)
     _check_mount_point(wanted.mount_point)
@@ -114,7 +115,7 @@ def _mount(state, wanted):
         state.save(record)
         if record.created:
             _make_folder(record.mount_point)
-        record = _assemble(state, record, volumes_of(wanted.disks, layouts))
+        record = _assemble(state, record, volumes_of(wanted.disks, layouts), keys)
         state.save(record)
         return _result(record)
     except BaseException as error:
@@ -125,43 +126,43 @@ def _mount(state, wanted):
         raise
 
 
-def _assemble(state, record, volumes):
+def _assemble(state, record, volumes, keys):
     """Chooses between this worker and the appliance. Returns the record of the mounted machine."""
-    containers = sorted({volume.content.kind for volume in volumes}.intersection(CONTAINERS))
+    hidden = Hidden(tuple(sorted({volume.content.kind for volume in volumes}.intersection(CONTAINERS))), bool(keys))
     if record.backend == "guestfs":
-        return _in_appliance(state, record, volumes, containers)
+        return _in_appliance(state, record, volumes, hidden, keys)
     try:
-        done, assembly = _on_worker(state, record, volumes, containers)
+        done, assembly = _on_worker(state, record, volumes, hidden)
     except NotReachable as error:
         if record.backend != "auto" or not error.appliance_may:
             raise
         if not guestfs.is_installed():
             raise TargetError(f"{error} It may be reached with libguestfs: install {guestfs.PACKAGES} on the worker.") from error
-        return _again_in_appliance(state, record, volumes, containers)
-    more = assembly.unmountable or (assembly.unresolved and may_open(containers))
+        return _again_in_appliance(state, record, volumes, hidden, keys)
+    more = assembly.unmountable or (assembly.unresolved and hidden.may_be_opened)
     if more and record.backend == "auto" and guestfs.is_installed():
-        return _again_in_appliance(state, record, volumes, containers)
+        return _again_in_appliance(state, record, volumes, hidden, keys)
     return done
 
 
-def _on_worker(state, record, volumes, containers):
+def _on_worker(state, record, volumes, hidden):
     with Session(state, record, record.read_only) as session, Session(state, record, True) as looking:
         hands = LocalHands(session, looking, volumes, record.mount_point, record.backend)
-        assembly = assemble(hands, record.read_only, record.root, containers)
+        assembly = assemble(hands, record.read_only, record.root, hidden)
         return _mounted(session.record, assembly), assembly
 
 
-def _again_in_appliance(state, record, volumes, containers):
+def _again_in_appliance(state, record, volumes, hidden, keys):
     """After the attempt on the worker is gone. The folder stays."""
     tear_down(state, state.load()._replace(created=False))
     state.save(record)
-    return _in_appliance(state, record, volumes, containers)
+    return _in_appliance(state, record, volumes, hidden, keys)
 
 
-def _in_appliance(state, record, volumes, containers):
+def _in_appliance(state, record, volumes, hidden, keys):
     with Session(state, record, record.read_only) as session:
-        hands = guestfs.ApplianceHands(session, volumes, [disk.path for disk in record.disks])
-        assembly = assemble(hands, record.read_only, record.root, containers)
+        hands = guestfs.ApplianceHands(session, volumes, [disk.path for disk in record.disks], keys)
+        assembly = assemble(hands, record.read_only, record.root, hidden)
         hands.finish(record.mount_point)
         return _mounted(session.record, assembly)
 

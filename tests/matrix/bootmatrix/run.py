@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs cases one after the other; each result is kept at once, so that a killed run goes on where it was.
+"""Runs cases in lanes, one on each processor; each result is kept at once, so that a killed run goes on where it was.
 
     <output>/results.jsonl             a line for each case that ran, also of earlier runs
     <output>/<set>.json, <set>.md      figures and table of the set
@@ -12,7 +12,9 @@
 import argparse
 import contextlib
 import datetime
+import itertools
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -47,10 +49,7 @@ def main():
         left = table.wanted(left, results, code)
     with cache.locked(os.path.join(arguments.cache, "run"), exclusive=True):
         private_mounts()
-        with _Sources(arguments.cache) as sources:
-            for number, case in enumerate([case for case in chosen if case.name in left], 1):
-                say(f"[{number} of {len(left)}] {case.name}")
-                run_case(case, sources, arguments, lambda result: table.append(kept, dict(result, code=code)))
+        run_lanes([case for case in chosen if case.name in left], arguments, lambda result: table.append(kept, dict(result, code=code)))
     results = table.load(kept)
     known = [results[case.name] for case in chosen if case.name in results]
     with open(os.path.join(arguments.output, label + ".json"), "w", encoding="utf-8") as file:
@@ -59,19 +58,46 @@ def main():
     with open(os.path.join(arguments.output, label + ".md"), "w", encoding="utf-8") as file:
         file.write(text)
     print(text)
-    sys.exit(0 if table.rate(known) >= cases.PROMISED_RATE.get(label, 1.0) else 1)
+    sys.exit(0 if len(known) == len(chosen) and table.rate(known) >= cases.PROMISED_RATE.get(label, 1.0) else 1)
+
+
+def run_lanes(chosen, arguments, keep):
+    """Each lane takes the cases of one source after the other. Ends with all lanes."""
+    by_source = [list(group) for _source, group in itertools.groupby(chosen, lambda case: case.source)]
+    waiting = multiprocessing.SimpleQueue()
+    for group in by_source + [None] * arguments.lanes:
+        waiting.put(group)
+    lanes = [multiprocessing.Process(target=_lane, args=(number, waiting, arguments, keep)) for number in range(arguments.lanes)]
+    try:
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+    finally:
+        for lane in lanes:
+            if lane.pid:
+                lane.terminate()             # it removes its guest and its mounts
+                lane.join()
+
+
+def _lane(number, waiting, arguments, keep):
+    with _Sources(arguments.cache, f"work-{number}") as sources:
+        for group in iter(waiting.get, None):
+            for case in group:
+                say(case.name)
+                run_case(case, sources, arguments, keep)
 
 
 def say(text):
-    print(f"matrix {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+    print(f"matrix {time.strftime('%H:%M:%S')} {multiprocessing.current_process().name[-1:]} {text}", file=sys.stderr, flush=True)
 
 
 class _Sources:
     """The source that was built and captured last: cases of one source follow each other."""
 
-    def __init__(self, place):
+    def __init__(self, place, folder):
         self._place = place
-        self.folder = os.path.join(place, "work")
+        self.folder = os.path.join(place, folder)
         self._source = None
         self.built = None
         self.seconds = {}
@@ -179,6 +205,7 @@ def _arguments():
     parser.add_argument("--case", default="", help="one case by its name, also one of no set; it runs even if it has a result")
     parser.add_argument("--fresh", action="store_true", help="run cases that have a result too")
     parser.add_argument("--no-control", dest="control", action="store_false", help="do not boot the disks without fix-ups")
+    parser.add_argument("--lanes", type=int, default=os.cpu_count(), help="how many cases run at the same time")
     parser.add_argument("--v2v", action="store_true", help="convert with virt-v2v as well")
     parser.add_argument("--cache", required=True, metavar="DIR")
     parser.add_argument("--output", required=True, metavar="DIR")

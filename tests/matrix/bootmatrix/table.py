@@ -4,6 +4,7 @@
 
 """Results as they are kept, one JSON line each, and the table made of them."""
 
+import fcntl
 import json
 import os
 import statistics
@@ -28,14 +29,15 @@ def load(path: str) -> Dict[str, Dict[str, Any]]:
 
 
 def append(path: str, result: Dict[str, Any]) -> None:
-    """On a line of its own, also behind half a line."""
-    whole = True
-    if os.path.exists(path) and os.path.getsize(path):
-        with open(path, "rb") as file:
+    """On a line of its own, also behind half a line, and beside others who write."""
+    with open(path, "ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        whole = True
+        if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             whole = file.read() == b"\n"
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(("" if whole else "\n") + json.dumps(result, sort_keys=True) + "\n")
+        file.write(b"" if whole else b"\n")
+        file.write(json.dumps(result, sort_keys=True).encode("utf-8") + b"\n")
         file.flush()
         os.fsync(file.fileno())
 

@@ -2,18 +2,21 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Machines inside an appliance: LVM, and file systems that this kernel cannot mount. Slow where there is no KVM, so run on request.
+"""Machines inside an appliance: LVM, MD, LUKS, and file systems that this kernel cannot mount. Slow where there is no KVM, so run on request.
 
 AGNOSTIC_RECOVERY_SLOW=1 runs it, some 60 to 120 seconds.
 """
 
 import os
+import re
 import shutil
 
 import pytest
 
+from ansible_collections.agnostic.recovery.plugins.module_utils.errors import TargetError
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import mount, processes, state, syscalls
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.backends import guestfs
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.luks import LuksKey
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import RestoredDisk
 from recovery_disks import read, run, write
 
@@ -70,6 +73,36 @@ shutdown
 """
 
 
+# Root on LVM on LUKS, and a volume with a key of its own.
+VAULT = """\
+run
+part-init /dev/sda gpt
+part-add /dev/sda p 2048 67583
+part-add /dev/sda p 67584 526335
+part-add /dev/sda p 526336 -34
+mkfs ext4 /dev/sda1
+luks-format /dev/sda2 0
+cryptsetup-open /dev/sda2 inside
+pvcreate /dev/mapper/inside
+vgcreate vg /dev/mapper/inside
+lvcreate root vg 100
+mkfs ext4 /dev/vg/root
+luks-format /dev/sda3 0
+cryptsetup-open /dev/sda3 more
+mkfs ext4 /dev/mapper/more label:more
+mount /dev/vg/root /
+mkdir-p /etc
+mkdir-p /usr/bin
+mkdir /boot
+mkdir /srv
+write /etc/os-release "ID=debian\\n"
+write /etc/fstab "/dev/vg/root / ext4 defaults 0 1\\n/dev/sda1 /boot ext4 defaults 0 2\\n/dev/mapper/data /srv ext4 defaults 0 2\\n"
+write /etc/crypttab "vault /dev/sda2 none luks\\ndata /dev/sda3 none luks\\n"
+umount-all
+shutdown
+"""
+
+
 @pytest.fixture(scope="module")
 def lvm_disk(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("lvm") / "vda.raw")
@@ -113,6 +146,43 @@ def test_raid_array(tmp_path, place):
     result = mount.mount_machine([RestoredDisk("sda", path)], place[0], state_folder=place[1])
     assert [(each.path, each.backend) for each in result.mounts] == [("/", "guestfs"), ("/boot", "guestfs")]
     assert result.missing == () and result.mounts[1].device.startswith("/dev/md")
+
+
+@pytest.fixture(scope="module")
+def vault_disk(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vault")
+    path, script = str(folder / "sda.raw"), folder / "script"
+    with open(path, "wb") as disk:
+        disk.truncate(512 << 20)
+    script.write_text(VAULT)
+    run("guestfish", "--keys-from-stdin", "--format=raw", "-a", path, "-f", str(script), input=b"one\none\ntwo\ntwo\n",
+        env=guestfs._environment("test"))
+    return path
+
+
+def test_encrypted_machine(vault_disk, place):
+    keys = [LuksKey("wrong"), LuksKey("one"), LuksKey("two", "sda3")]
+    result = mount.mount_machine([RestoredDisk("sda", vault_disk)], place[0], state_folder=place[1], luks_keys=keys)
+    assert [(each.path, each.device, each.type) for each in result.mounts] == [
+        ("/", "/dev/vg/root", "ext4"), ("/boot", "sda", "ext4"), ("/srv", result.mounts[2].device, "ext4")]
+    assert re.fullmatch("/dev/mapper/luks-[0-9a-f-]{36}", result.mounts[2].device)
+    assert result.missing == ()
+    write(result.root + "/srv/written", "yes")
+    said = read(os.path.join(place[1], state.tag_of(place[0]) + ".json"))
+    assert "one" not in re.findall(r"\w+", said) and "two" not in re.findall(r"\w+", said)
+    assert mount.unmount_machine(*place)
+    with mount.mounted_machine([RestoredDisk("sda", vault_disk)], place[0], read_only=True, state_folder=place[1], luks_keys=keys) as result:
+        assert read(result.root + "/srv/written") == "yes"
+
+
+def test_encrypted_machine_without_its_keys(vault_disk, place):
+    disks = [RestoredDisk("sda", vault_disk)]
+    with pytest.raises(TargetError, match="luks_keys holds no key"):
+        mount.mount_machine(disks, place[0], state_folder=place[1])
+    with pytest.raises(TargetError, match=r"The key in luks_keys for sda2 \(.*\) does not open it"):
+        mount.mount_machine(disks, place[0], state_folder=place[1], luks_keys=[LuksKey("wrong", "sda2")])
+    with mount.mounted_machine(disks, place[0], state_folder=place[1], luks_keys=[LuksKey("one")]) as result:
+        assert [(each.path, each.reason) for each in result.missing] == [("/srv", "no volume of the given disks matches")]
 
 
 def test_killed_appliance_is_cleaned_up(lvm_disk, place):

@@ -162,6 +162,47 @@ def test_root_in_a_btrfs_subvolume(tmp_path, place):
         assert read(root / "etc/written") == "yes"
 
 
+def btrfs_on_two_disks(folder):
+    """A root that lies on /dev/sda2 and on all of /dev/sdb. Its fstab names the second."""
+    first, second = folder / "sda.raw", folder / "sdb.raw"
+    parts = make_disk(first, 300, "label: gpt\nsize=8M\nsize=200M\n")
+    with open(second, "wb") as disk:
+        disk.truncate(220 << 20)
+    with device(first, parts[2]) as one, device(second) as two:
+        run("mkfs.btrfs", "-q", "-f", "-m", "raid1", "-d", "raid0", one, two)
+        os.makedirs(folder / "mnt", exist_ok=True)
+        syscalls.mount(one, str(folder / "mnt"), "btrfs", 0, f"device={two}")
+        try:
+            fill_root(folder / "mnt", "/dev/sdb / btrfs defaults 0 1\n/dev/sdb /srv btrfs defaults 0 2\n", ("srv",))
+        finally:
+            syscalls.unmount(str(folder / "mnt"))
+    return {"sda": first, "sdb": second}
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_btrfs_on_two_disks(tmp_path, place, read_only):
+    if not has_driver("btrfs"):
+        pytest.skip("the kernel has no btrfs")
+    disks = btrfs_on_two_disks(tmp_path)
+    before = [contents(path) for path in disks.values()]
+    result = take(disks, place, read_only=read_only)
+    assert where(result) == {"/": ("sda", 2, "btrfs", "kernel"), "/srv": ("sda", 2, "btrfs", "kernel")}
+    if not read_only:
+        write(result.root + "/etc/written", "yes")
+    drop(place)
+    assert ([contents(path) for path in disks.values()] == before) is read_only
+    if not read_only:
+        assert read(take(dict(reversed(list(disks.items()))), place).root + "/etc/written") == "yes"
+
+
+def test_btrfs_without_one_of_its_disks(tmp_path, place):
+    if not has_driver("btrfs"):
+        pytest.skip("the kernel has no btrfs")
+    disks = btrfs_on_two_disks(tmp_path)
+    with pytest.raises(TargetError, match="sda2: this btrfs lies on 2 devices, and 1 of them are not among the disks"):
+        take({"sda": disks["sda"]}, place, backend="kernel")
+
+
 def test_several_roots_in_btrfs(tmp_path, place):
     if not has_driver("btrfs"):
         pytest.skip("the kernel has no btrfs")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Mounts in a small virtual machine: libguestfs, through guestfish. For LVM, MD, and what neither kernel nor FUSE can mount here.
+"""Mounts in a small virtual machine: libguestfs, through guestfish. For LVM, MD, LUKS, and what neither kernel nor FUSE can mount here.
 
 One appliance is started, asked and mounted from; it stays as long as the mount. guestmount(1) would have to be started once to look and
 once to mount, some 12 s each where KVM is not to be had. No file system of the machine is parsed by the worker's kernel.
@@ -22,6 +22,7 @@ from ...errors import MachineError, TargetError
 from ...machine.model import Content
 from ...target import qemu_probe
 from .. import processes, syscalls
+from ..luks import opened_names
 from ..model import ROOT_KINDS, CannotMount, MountedVolume, Volume
 
 NAME = "guestfs"
@@ -30,6 +31,7 @@ PACKAGES = ("libguestfs-tools with libguestfs-xfs and a kernel package (Debian, 
 _SHUTDOWN_PATIENCE = 300.0  # seconds; the appliance writes back its cache
 _MOUNT_PATIENCE = 60.0
 _ERROR = "libguestfs: error: "
+_KINDS = {"crypto_LUKS": "luks", "LVM2_member": "lvm2", "linux_raid_member": "md"}     # as libblkid calls them, and as we do
 
 
 def is_installed():
@@ -37,12 +39,16 @@ def is_installed():
 
 
 class Appliance:
-    """A running appliance. Every command is one short-lived guestfish that talks to the server with the number `pid`."""
+    """A running appliance. Every command is one short-lived guestfish that talks to the server with the number `pid`.
 
-    def __init__(self, tag, pid, log):
+    :param secrets: descriptor of a pipe from which the server reads keys, None if it was started by another process.
+    """
+
+    def __init__(self, tag, pid, log, secrets=None):
         self.tag = tag
         self.pid = pid
         self.log = log
+        self._secrets = secrets
 
     @classmethod
     def start(cls, session, paths):
@@ -50,17 +56,19 @@ class Appliance:
         if not is_installed():
             raise TargetError(f"guestfish is not installed on the worker: install {PACKAGES}.")
         log = session.state.log
-        command = ["guestfish", "--listen", "--format=raw"] + (["--ro"] if session.untouched else [])
+        command = ["guestfish", "--listen", "--keys-from-stdin", "--format=raw"] + (["--ro"] if session.untouched else [])
         for path in paths:
             command += ["-a", path]
-        with open(log, "wb") as errors, tempfile.TemporaryFile() as said:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=errors, env=_environment(session.tag), cwd="/",
+        keys, secrets = os.pipe()
+        with open(log, "wb") as errors, tempfile.TemporaryFile() as said, open(keys, "rb") as stdin:
+            done = subprocess.run(command, stdin=stdin, stdout=said, stderr=errors, env=_environment(session.tag), cwd="/",
                                   start_new_session=True, check=False)
             said.seek(0)
             found = re.search(rb"GUESTFISH_PID=(\d+)", said.read())
         if done.returncode != 0 or not found:
+            os.close(secrets)
             raise TargetError(f"guestfish did not start: {_tail(log)}")
-        appliance = cls(session.tag, int(found.group(1)), log)
+        appliance = cls(session.tag, int(found.group(1)), log, secrets)
         session.update(appliance=appliance.pid)
         appliance.run("run")
         return appliance
@@ -83,6 +91,23 @@ class Appliance:
             reason = said[said.find(_ERROR) + len(_ERROR):] if _ERROR in said else done.stderr.decode("utf-8", "replace")
             raise TargetError(f"libguestfs: {' '.join(reason.split())[:300]}")
         return done.stdout.decode("utf-8", "surrogateescape")
+
+    def open_luks(self, device, secret, name):
+        """Opens a LUKS volume as /dev/mapper/`name` with a key, which is in no command line. Tells whether the key fits."""
+        os.write(self._secrets, os.fsencode(secret) + b"\n")
+        try:
+            self.run("cryptsetup-open", device, name)
+        except TargetError as error:
+            if "No key available" in str(error):        # cryptsetup(8), exit status 2
+                return False
+            raise
+        return True
+
+    def forget_secrets(self):
+        """Ends the way on which keys come."""
+        if self._secrets is not None:
+            os.close(self._secrets)
+            self._secrets = None
 
     def says(self, *command):
         """The answer to a yes-or-no question."""
@@ -115,10 +140,16 @@ class Appliance:
 class ApplianceHands:
     """Assembles a machine inside an appliance; the same interface as local.LocalHands."""
 
-    def __init__(self, session, volumes, paths):
+    def __init__(self, session, volumes, paths, keys):
         self._session = session
         self._appliance = Appliance.start(session, paths)
-        self.volumes, self._subvolumes = _all_volumes(self._appliance, volumes, paths)
+        known = _known(volumes, paths)
+        try:
+            self._opened = _open_all(self._appliance, keys, {device: volume.label for device, volume in known.items()})
+        finally:
+            self._appliance.forget_secrets()
+        members = {_device(paths, member) for volume in volumes for member in volume.members}
+        self.volumes, self._subvolumes = _all_volumes(self._appliance, known, members, self._opened.values())
 
     def roots_on(self, volume):
         """The subvolumes of `volume` that hold a root, "" for the default one. Raises CannotMount."""
@@ -146,10 +177,16 @@ class ApplianceHands:
             raise MachineError(f"its mount point cannot be used: {error}") from error
         raise MachineError("its mount point is no folder")
 
-    def fstab(self):
-        if not self._appliance.says("is-file", "/etc/fstab", "followsymlinks:true"):
-            return ""
-        return self._appliance.run("cat", "/etc/fstab")
+    def text(self, path):
+        """What the machine's file holds, "" where there is none."""
+        return self._appliance.run("cat", path) if self._appliance.says("is-file", path, "followsymlinks:true") else ""
+
+    def name_opened(self, crypttab):
+        """Opened volumes get the names by which the machine itself knows them."""
+        names = {}
+        for name, volume in opened_names(crypttab, self.volumes).items():
+            names.setdefault(self._opened.get(volume.device), []).append(f"/dev/mapper/{name}")
+        self.volumes = tuple(volume._replace(aliases=volume.aliases + tuple(names.get(volume.device, ()))) for volume in self.volumes)
 
     def finish(self, folder):
         self._appliance.mount_local(self._session, folder)
@@ -157,6 +194,8 @@ class ApplianceHands:
     def _mount(self, volume, options, path):
         if not volume.device:
             raise CannotMount(f"{volume.label}: libguestfs does not know it")
+        if volume.lacks:
+            raise CannotMount(f"{volume.label}: {volume.lacks} of the devices of this btrfs are not among the disks")
         try:
             self._appliance.run("mount-options", options, volume.device, path)
         except TargetError as error:
@@ -178,20 +217,55 @@ def stop(tag, pid, log):
         Appliance(tag, pid, log).stop()
 
 
-def _all_volumes(appliance, volumes, paths):
-    """Those that are known from the partition tables, with their names in the appliance; and what libguestfs assembled from them."""
-    known = {}
-    for volume in volumes:
-        device = f"/dev/sd{_letters(paths.index(volume.path))}{volume.partition or ''}"
-        known[device] = volume._replace(device=device)
-    subvolumes = {}
-    for line in appliance.run("list-filesystems").splitlines():
-        device, _separator, kind = line.rpartition(": ")
+def _open_all(appliance, keys, labels):
+    """Opens what the keys open, also LUKS on LVM and LVM on LUKS. {device: the device that it was opened as}. Raises TargetError."""
+    opened, seen = {}, set()
+    while keys:
+        locked = [device for device, kind in _file_systems(appliance) if _KINDS.get(kind) == "luks" and device not in seen]
+        if not locked:
+            break
+        seen.update(locked)
+        for device in locked:
+            label, uuid = labels.get(device, device), appliance.run("vfs-uuid", device).strip()
+            fitting = [key for key in keys if key.is_for(label, uuid)]
+            if any(appliance.open_luks(device, key.secret, f"luks-{uuid}") for key in fitting):
+                opened[device] = f"/dev/mapper/luks-{uuid}"
+            elif any(key.volume for key in fitting):
+                raise TargetError(f"The key in luks_keys for {label} ({uuid}) does not open it.")
+        appliance.run("lvm-scan", "true")
+    return opened
+
+
+def _file_systems(appliance):
+    """[(device, what libblkid calls its content)]"""
+    return [line.rpartition(": ")[::2] for line in appliance.run("list-filesystems").splitlines()]
+
+
+def _known(volumes, paths):
+    """{name in the appliance: volume} of those that the partition tables show."""
+    devices = [_device(paths, volume) for volume in volumes]
+    return {device: volume._replace(device=device) for device, volume in zip(devices, volumes)}
+
+
+def _device(paths, volume):
+    return f"/dev/sd{_letters(paths.index(volume.path))}{volume.partition or ''}"
+
+
+def _all_volumes(appliance, known, members, opened):
+    """The `known` ones; what libguestfs assembled from them; and the LUKS volumes that were `opened`. And {device: subvolumes}.
+
+    :param members: further devices of the known ones, which are no volumes.
+    """
+    known, subvolumes = dict(known), {}
+    listed = dict(_file_systems(appliance))
+    for device in opened:
+        listed.setdefault(device, appliance.run("vfs-type", device).strip() or "unknown")
+    for device, kind in listed.items():
         if device.startswith("btrfsvol:"):
             parts = device[len("btrfsvol:"):].split("/", 3)     # "", "dev", "sda2", "@/home"
             subvolumes.setdefault("/".join(parts[:3]), []).append(parts[3])
-        elif device not in known:
-            content = Content(kind, *(_identity(appliance, device) if kind not in ("unknown", "swap") else ()))
+        elif device not in known and device not in members:
+            content = Content(_KINDS.get(kind, kind), *(_identity(appliance, device) if kind not in ("unknown", "swap") else ()))
             names = _array_names(appliance, device) if device.startswith("/dev/md") else _names(device)
             known[device] = Volume("", 0, "", 0, 0, content, device=device, aliases=names)
     return tuple(known.values()), subvolumes

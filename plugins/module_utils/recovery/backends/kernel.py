@@ -40,13 +40,16 @@ def mount_volume(session, volume, place, options, read_only):
     kind = volume.content.kind
     try:
         device = _device_of(session, volume)
+        others = [_device_of(session, member) for member in volume.members]
     except TargetError as error:
         raise CannotMount(f"{volume.label}: {error}") from error
     if kind == "btrfs":
-        _refuse_second_btrfs(volume, device)
+        _refuse_incomplete(volume)
+        _refuse_second_btrfs(volume, [device] + others)
+    members = tuple(f"device={other}" for other in others)
     flags = syscalls.DATA_ONLY | (syscalls.MS_RDONLY if read_only or session.untouched else 0)
     for last, no_replay in _last_marked(_NO_REPLAY.get(kind, ("",)) if session.untouched else ("",)):
-        data = ",".join(part for part in (_OPTIONS[kind], no_replay) + tuple(options) if part)
+        data = ",".join(part for part in (_OPTIONS[kind], no_replay) + tuple(options) + members if part)
         try:
             syscalls.mount(device, place.descriptor, "ext4" if kind.startswith("ext") else kind, flags, data)
             break
@@ -88,10 +91,17 @@ def _read(path):
         return stream.read()
 
 
-def _refuse_second_btrfs(volume, device):
+def _refuse_incomplete(volume):
+    """Mounted without one of its devices, a btrfs may write what it cannot read again with all of them (btrfs(5), degraded)."""
+    if volume.lacks:
+        raise CannotMount(f"{volume.label}: this btrfs lies on {1 + len(volume.members) + volume.lacks} devices, and {volume.lacks} of them "
+                          "are not among the disks. Restore all disks of the machine.")
+
+
+def _refuse_second_btrfs(volume, own):
     """Two devices with one btrfs UUID confuse the kernel, up to writing to the wrong one (btrfs(5))."""
     folder = f"/sys/fs/btrfs/{volume.content.uuid}/devices"
-    foreign = set(os.listdir(folder) if os.path.isdir(folder) else ()) - {os.path.basename(device)}
+    foreign = set(os.listdir(folder) if os.path.isdir(folder) else ()) - {os.path.basename(device) for device in own}
     if foreign:
         raise CannotMount(f"{volume.label}: a btrfs with the same UUID {volume.content.uuid} is mounted on this worker already, from "
                           f"{', '.join(sorted(foreign))}. Use another worker, or the backend guestfs.")

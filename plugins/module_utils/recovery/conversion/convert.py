@@ -19,6 +19,7 @@ from ...machine.tree import Tree
 from ...target.profile import Profile
 from ..layout import read_layouts, refuse_used
 from ..model import RestoredDisk
+from ..luks import LuksKey
 from ..mount import mounted_machine
 from ..state import STATE_FOLDER, State
 from . import grub, journal, room
@@ -34,6 +35,7 @@ class Request(NamedTuple):
     backend: str = "auto"
     root: str = ""
     state_folder: str = STATE_FOLDER
+    luks_keys: Tuple[LuksKey, ...] = ()
 
 
 class Converted(NamedTuple):
@@ -78,7 +80,8 @@ def plan(request: Request) -> Optional[journal.DiskChange]:
     wanted = offered[0]
     disks = request.disks
     refuse_used(disks, False, State(request.mount_point, request.state_folder))
-    with mounted_machine(disks, request.mount_point, request.backend, True, request.root, request.state_folder) as mounted:
+    with mounted_machine(disks, request.mount_point, request.backend, True, request.root, request.state_folder,
+                         request.luks_keys) as mounted:
         tree = Tree(mounted.root)
         own = read_firmware(tree, mounted.disks)
         if own in (wanted, "both"):

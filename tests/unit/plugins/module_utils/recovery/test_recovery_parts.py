@@ -12,7 +12,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.errors import Ta
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.model import Content, Disk, Partition
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.tree import Tree
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery import layout, state, syscalls
-from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.assemble import NotReachable, choose_root
+from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.assemble import Hidden, NotReachable, choose_root
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.backends import guestfs, mtools
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.local import is_root
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import (
@@ -112,15 +112,15 @@ class Hands:
 
 
 def test_choice_of_the_root():
-    assert choose_root(Hands({1: [], 2: ["@"]}), "", [])[1] == "@"
-    assert choose_root(Hands({1: "broken", 2: [""]}), "", [])[0].label == "sda2"
-    assert choose_root(Hands({1: [""], 2: [""]}), "sda2", [])[0].label == "sda2"
+    assert choose_root(Hands({1: [], 2: ["@"]}), "", Hidden(()))[1] == "@"
+    assert choose_root(Hands({1: "broken", 2: [""]}), "", Hidden(()))[0].label == "sda2"
+    assert choose_root(Hands({1: [""], 2: [""]}), "sda2", Hidden(()))[0].label == "sda2"
     with pytest.raises(TargetError, match="several root file systems: sda1, sda2"):
-        choose_root(Hands({1: [""], 2: [""]}), "", [])
+        choose_root(Hands({1: [""], 2: [""]}), "", Hidden(()))
     with pytest.raises(NotReachable, match=r"looked at: sda1, sda2\)\. it is broken\..*hold lvm2"):
-        choose_root(Hands({1: [], 2: "it is broken"}), "", ["lvm2"])
+        choose_root(Hands({1: [], 2: "it is broken"}), "", Hidden(("lvm2",)))
     with pytest.raises(NotReachable, match="on sda7"):
-        choose_root(Hands({1: [""]}), "sda7", [])
+        choose_root(Hands({1: [""]}), "sda7", Hidden(()))
 
 
 def test_copies_of_fat_compare_without_case(tmp_path):
