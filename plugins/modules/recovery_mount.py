@@ -52,8 +52,8 @@ options:
     description:
       - V(kernel) uses only what the worker's kernel can mount.
       - V(fuse) uses C(fuse2fs) for ext2, ext3 and ext4, and C(mtools) for FAT.
-      - V(guestfs) mounts in a small virtual machine. It opens LVM, MD, and LUKS with the keys in O(luks_keys), takes 10 to 30 seconds, and keeps hostile file systems away
-        from the worker's kernel.
+      - V(guestfs) mounts in a small virtual machine. It opens LVM, MD, and LUKS with the keys in O(luks_keys), takes 10 to 30 seconds, and
+        keeps hostile file systems away from the worker's kernel.
       - V(auto) takes the first of V(kernel) and V(fuse) that can mount each file system, and V(guestfs) for the whole machine only
         where these cannot reach what is needed.
     type: str

@@ -14,15 +14,23 @@ import urllib.request
 
 import pytest
 
-# One worker of pytest-xdist takes all tests that need Ceph: two of it that start at once are too much for two processors.
-CEPH = {"radosgw", "new_location"}
+CEPH = ("repository/", "modules/test_module_stores.py")        # what needs the object store
 TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")
 
 
-def pytest_collection_modifyitems(config, items):
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group("Ceph" if CEPH & set(item.fixturenames) else item.path.name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One worker takes all tests of an area, which share what they make, and one all that need Ceph: two of it that start at once are
+    too much for two processors.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # pylint: disable=import-outside-toplevel
+
+    class ByArea(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.partition("::")[0].partition("tests/system/")[2]
+            return "Ceph" if path.startswith(CEPH) else path.partition("/")[0]
+
+    return ByArea(config, log)
 
 
 @pytest.fixture(scope="session", name="radosgw")

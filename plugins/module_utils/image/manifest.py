@@ -11,11 +11,12 @@ docs/format.md describes it. Who holds the capture credential can read it.
 import base64
 import binascii
 import hashlib
+import itertools
 import json
 import os
 import re
 import time
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 from urllib.parse import quote, unquote
 
 from ..errors import DamagedObjectError, RepositoryError
@@ -213,14 +214,33 @@ def find_image(repository: Repository, machine: str, wanted: str = "latest") -> 
         return read_manifest(repository, wanted).info
     if _NAME.match(wanted):
         return read_manifest(repository, f"{machine}/{wanted}").info
-    ids = list(image_ids(repository, machine))
-    if wanted != "latest":
-        limit = _compact_time(wanted)
-        ids = [image_id for image_id in ids if image_id.rpartition("/")[2][:len(limit)] <= limit]
+    ids = _not_after(image_ids(repository, machine), wanted)
     if not ids:
         what = f"Machine {machine} has no image" + ("" if wanted == "latest" else f" from {wanted} or before")
         raise RepositoryError(f"{what} in the repository at {repository.store.label}. {_what_there_is(repository, machine)}")
     return read_manifest(repository, ids[-1]).info
+
+
+def newest_images(repository: Repository, wanted: str = "latest") -> Iterator[Tuple[Optional[Manifest], List[str]]]:
+    """For each machine the manifest of its newest image, "latest" or not after a time in UTC, and the messages on newer ones that are
+    damaged; None where all are. Reads names, and one manifest a machine.
+    """
+    for _machine, ids in itertools.groupby(_not_after(image_ids(repository), wanted), lambda image_id: image_id.rpartition("/")[0]):
+        damaged = []
+        manifest = None
+        for image_id in reversed(list(ids)):
+            try:
+                manifest = read_manifest(repository, image_id)
+                break
+            except DamagedObjectError as error:
+                damaged.append(str(error))
+        yield manifest, damaged
+
+
+def _not_after(ids: Iterable[str], wanted: str) -> List[str]:
+    """Those that are not younger than a time in UTC, all for "latest". Raises RepositoryError for what is neither."""
+    limit = "" if wanted == "latest" else _compact_time(wanted)
+    return [image_id for image_id in ids if image_id.rpartition("/")[2][:len(limit)] <= limit]
 
 
 def _compact_time(text: str) -> str:

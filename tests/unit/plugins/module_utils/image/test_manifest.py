@@ -14,7 +14,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.errors import Da
 from ansible_collections.agnostic.recovery.plugins.module_utils.image import manifest as module
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.codec import ZLIB
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.manifest import (
-    find_image, image_ids, list_images, merkle_root, new_image_id, object_name, read_manifest, seal_manifest)
+    find_image, image_ids, list_images, merkle_root, new_image_id, newest_images, object_name, read_manifest, seal_manifest)
 
 
 @pytest.fixture(name="written")
@@ -48,6 +48,24 @@ def test_choosing(repository, written):
         find_image(repository, "shop", "yesterday")
     with pytest.raises(RepositoryError, match="There is no image shop/20000101T000000Z-00000000"):
         find_image(repository, "shop", "shop/20000101T000000Z-00000000")
+
+
+def test_the_newest_of_each_machine(repository, written):
+    web, young = "web/20261122T000000Z-00000000", "young/20270101T000000Z-00000000"
+    written(A, B, C, web, young)
+    found = [manifest.info.id for manifest, _damaged in newest_images(repository)]
+    assert found[0] == C and found[-2:] == [web, young] and len(found) == 4
+    assert [manifest.info.id for manifest, _damaged in newest_images(repository, "2026-11-22T12:00:00Z")] == [B, web]
+    with pytest.raises(RepositoryError, match="names no image"):
+        list(newest_images(repository, "yesterday"))
+
+
+def test_the_newest_that_is_not_damaged(repository, written):
+    written(A, B)
+    for image_id in (C, "web/20261122T000000Z-00000000"):
+        assert repository.store.put_new(object_name(image_id), b"not a manifest")
+    found = {(manifest and manifest.info.id): damaged for manifest, damaged in newest_images(repository)}
+    assert len(found[B]) == len(found[None]) == 1 and C in found[B][0] and "is damaged" in found[None][0]
 
 
 def test_an_empty_repository_says_so(repository):
