@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..errors import TargetError
 from .specs import resolve_spec
 
-_LONGEST = 8 << 20          # bytes; cryptsetup(8), default-luks2-keyfile-maxsize
+_LONGEST = 32 << 10         # bytes; a key must fit into a pipe before it is read (pipe(7))
 
 
 class LuksKey(NamedTuple):
@@ -43,9 +43,9 @@ def _secret(given):
                 secret = stream.read(_LONGEST + 1).decode("utf-8", "surrogateescape")
         except OSError as error:
             raise TargetError(f"{where} cannot be read: {error.strerror}.") from error
-    if not secret or "\n" in secret or "\0" in secret:
-        raise TargetError(f"{where} is empty, or holds a line feed or a NUL, which libguestfs cannot take as a key. Give a passphrase "
-                          "of the volume, or add one to it with cryptsetup luksAddKey.")
+    if not secret or len(secret) > _LONGEST or "\n" in secret or "\0" in secret:
+        raise TargetError(f"{where} is empty, longer than {_LONGEST >> 10} KiB, or holds a line feed or a NUL, which libguestfs cannot take "
+                          "as a key. Give a passphrase of the volume, or add one to it with cryptsetup luksAddKey.")
     return secret
 
 

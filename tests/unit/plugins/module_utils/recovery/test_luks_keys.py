@@ -35,7 +35,7 @@ def test_what_is_no_key(given, words):
     assert "second" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"secret\n", b"secret\0more"])
+@pytest.mark.parametrize("content", [b"", b"secret\n", b"secret\0more", b"secret" * 10000])
 def test_key_files_that_libguestfs_cannot_take(tmp_path, content):
     path = tmp_path / "key"
     path.write_bytes(content)
