@@ -31,6 +31,8 @@ MAKE = {
     "swap": ["mkswap"],
 }
 SYSLINUX = "/usr/lib/syslinux/mbr"
+# Syslinux reads no ext4 with 64-bit block numbers; so ext4 as it was made before those.
+SYSLINUX_EXT4 = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize"
 # Modules that an initramfs needs for what lies under the root.
 STACK_DRIVERS = {"lvm": ("dm_mod",)}
 SHARED_DRIVERS = {"sd_mod", "xhci_pci"}
@@ -113,8 +115,7 @@ def _make_file_systems(source, root, devices) -> Dict[str, str]:
         if content == "vfat":
             run(["mkfs.vfat", "-F", "32", device])
         else:
-            # syslinux reads no ext4 with 64-bit block numbers.
-            more = ["-O", "^64bit,^metadata_csum"] if source.loader == "extlinux" and content == "ext4" else []
+            more = ["-O", SYSLINUX_EXT4] if source.loader == "extlinux" and content == "ext4" else []
             chroot(root, MAKE[content] + more + [device])
         uuids[key] = run(["blkid", "-p", "-s", "UUID", "-o", "value", device]).strip()
     return uuids
