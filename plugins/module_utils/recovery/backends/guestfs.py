@@ -145,7 +145,7 @@ class ApplianceHands:
         self._appliance = Appliance.start(session, paths)
         known = _known(volumes, paths)
         try:
-            self._opened = _open_all(self._appliance, keys, {device: volume.label for device, volume in known.items()})
+            self._opened = _open_all(self._appliance, keys, known)
         finally:
             self._appliance.forget_secrets()
         members = {_device(paths, member) for volume in volumes for member in volume.members}
@@ -217,16 +217,16 @@ def stop(tag, pid, log):
         Appliance(tag, pid, log).stop()
 
 
-def _open_all(appliance, keys, labels):
+def _open_all(appliance, keys, known):
     """Opens what the keys open, also LUKS on LVM and LVM on LUKS. {device: the device that it was opened as}. Raises TargetError."""
     opened, seen = {}, set()
     while keys:
-        locked = [device for device, kind in _file_systems(appliance) if _KINDS.get(kind) == "luks" and device not in seen]
+        locked = [device for device in _encrypted(appliance, known) if device not in seen]
         if not locked:
             break
         seen.update(locked)
         for device in locked:
-            label, uuid = labels.get(device, device), appliance.run("vfs-uuid", device).strip()
+            label, uuid = known[device].label if device in known else device, appliance.run("vfs-uuid", device).strip()
             fitting = [key for key in keys if key.is_for(label, uuid)]
             if any(appliance.open_luks(device, key.secret, f"luks-{uuid}") for key in fitting):
                 opened[device] = f"/dev/mapper/luks-{uuid}"
@@ -236,9 +236,20 @@ def _open_all(appliance, keys, labels):
     return opened
 
 
-def _file_systems(appliance):
-    """[(device, what libblkid calls its content)]"""
-    return [line.rpartition(": ")[::2] for line in appliance.run("list-filesystems").splitlines()]
+def _encrypted(appliance, known):
+    """The LUKS volumes, opened or not, which libguestfs does not list among the file systems."""
+    stacked = appliance.run("lvs").split() + appliance.run("list-md-devices").split()
+    return [device for device, volume in known.items() if volume.content.kind == "luks"] + [
+        device for device in stacked if _kind(appliance, device) == "luks"]
+
+
+def _kind(appliance, device):
+    """What a device holds; "unknown" where libguestfs cannot tell, as of the parts of a thin pool."""
+    try:
+        kind = appliance.run("vfs-type", device).strip()
+    except TargetError:
+        kind = ""
+    return _KINDS.get(kind, kind) or "unknown"
 
 
 def _known(volumes, paths):
@@ -257,9 +268,9 @@ def _all_volumes(appliance, known, members, opened):
     :param members: further devices of the known ones, which are no volumes.
     """
     known, subvolumes = dict(known), {}
-    listed = dict(_file_systems(appliance))
+    listed = dict(line.rpartition(": ")[::2] for line in appliance.run("list-filesystems").splitlines())
     for device in opened:
-        listed.setdefault(device, appliance.run("vfs-type", device).strip() or "unknown")
+        listed.setdefault(device, _kind(appliance, device))
     for device, kind in listed.items():
         if device.startswith("btrfsvol:"):
             parts = device[len("btrfsvol:"):].split("/", 3)     # "", "dev", "sda2", "@/home"
