@@ -71,9 +71,10 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 
 from ..module_utils.errors import RecoveryError
 from ..module_utils.job.inventory import read_hosts
+from ..module_utils.job.options import CAPTURE_KEY_SPEC, REPOSITORY_SPEC
 
 GROUP = "dr_machines"
-OPTIONS = ("repository", "passphrase", "passphrase_command", "key_file", "recovery_key", "key_command", "capture_credential")
+OPTIONS = tuple(REPOSITORY_SPEC) + tuple(CAPTURE_KEY_SPEC)
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):

@@ -194,15 +194,27 @@ def list_images(repository: Repository, machine: Optional[str] = None, damaged: 
     found = []
     for image_id in image_ids(repository, machine):
         try:
-            found.append(read_manifest(repository, image_id).info)
+            manifest = _read_listed(repository, image_id)
         except DamagedObjectError as error:
             if damaged is None:
                 raise
             damaged.append(str(error))
-        except RepositoryError:
-            if repository.store.size(object_name(image_id)) is not None:
-                raise            # else it was pruned in this moment
+            continue
+        if manifest is not None:
+            found.append(manifest.info)
     return found
+
+
+def _read_listed(repository: Repository, image_id: str) -> Optional[Manifest]:
+    """As `read_manifest`; None where the image was pruned since its name was listed."""
+    try:
+        return read_manifest(repository, image_id)
+    except DamagedObjectError:
+        raise
+    except RepositoryError:
+        if repository.store.size(object_name(image_id)) is not None:
+            raise
+        return None
 
 
 def find_image(repository: Repository, machine: str, wanted: str = "latest") -> ImageInfo:
@@ -230,10 +242,11 @@ def newest_images(repository: Repository, wanted: str = "latest") -> Iterator[Tu
         manifest = None
         for image_id in reversed(list(ids)):
             try:
-                manifest = read_manifest(repository, image_id)
-                break
+                manifest = _read_listed(repository, image_id)
             except DamagedObjectError as error:
                 damaged.append(str(error))
+            if manifest is not None:
+                break
         yield manifest, damaged
 
 
