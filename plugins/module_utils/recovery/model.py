@@ -85,3 +85,10 @@ class MountedRoot(NamedTuple):
 
 class CannotMount(TargetError):
     """One backend cannot mount one volume; the message says why. The next backend may."""
+
+
+def refuse_incomplete(volume):
+    """Mounted without one of its devices, a btrfs may write what it cannot read again with all of them (btrfs(5), degraded)."""
+    if volume.lacks:
+        raise CannotMount(f"{volume.label}: this btrfs lies on {1 + len(volume.members) + volume.lacks} devices, and {volume.lacks} of them "
+                          "are not among the disks. Restore all disks of the machine.")

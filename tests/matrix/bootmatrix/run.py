@@ -65,12 +65,12 @@ def run_lanes(chosen, arguments, keep):
     """Each lane takes the cases of one source after the other. Ends with all lanes."""
     by_source = [list(group) for _source, group in itertools.groupby(chosen, lambda case: case.source)]
     waiting = multiprocessing.SimpleQueue()
-    for group in by_source + [None] * arguments.lanes:
-        waiting.put(group)
     lanes = [multiprocessing.Process(target=_lane, args=(number, waiting, arguments, keep)) for number in range(arguments.lanes)]
     try:
         for lane in lanes:
             lane.start()
+        for group in by_source + [None] * arguments.lanes:      # a pipe holds only some before one is taken
+            waiting.put(group)
         for lane in lanes:
             lane.join()
     finally:

@@ -23,7 +23,7 @@ from ...machine.model import Content
 from ...target import qemu_probe
 from .. import processes, syscalls
 from ..luks import opened_names
-from ..model import ROOT_KINDS, CannotMount, MountedVolume, Volume
+from ..model import ROOT_KINDS, CannotMount, MountedVolume, Volume, refuse_incomplete
 
 NAME = "guestfs"
 PACKAGES = ("libguestfs-tools with libguestfs-xfs and a kernel package (Debian, Ubuntu), "
@@ -194,8 +194,7 @@ class ApplianceHands:
     def _mount(self, volume, options, path):
         if not volume.device:
             raise CannotMount(f"{volume.label}: libguestfs does not know it")
-        if volume.lacks:
-            raise CannotMount(f"{volume.label}: {volume.lacks} of the devices of this btrfs are not among the disks")
+        refuse_incomplete(volume)
         try:
             self._appliance.run("mount-options", options, volume.device, path)
         except TargetError as error:

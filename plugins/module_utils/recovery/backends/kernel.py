@@ -16,7 +16,7 @@ import stat
 
 from ...errors import TargetError
 from .. import syscalls
-from ..model import CannotMount
+from ..model import CannotMount, refuse_incomplete
 
 NAME = "kernel"
 KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat")
@@ -44,7 +44,7 @@ def mount_volume(session, volume, place, options, read_only):
     except TargetError as error:
         raise CannotMount(f"{volume.label}: {error}") from error
     if kind == "btrfs":
-        _refuse_incomplete(volume)
+        refuse_incomplete(volume)
         _refuse_second_btrfs(volume, [device] + others)
     members = tuple(f"device={other}" for other in others)
     flags = syscalls.DATA_ONLY | (syscalls.MS_RDONLY if read_only or session.untouched else 0)
@@ -89,13 +89,6 @@ def _partition_node(number, volume):
 def _read(path):
     with open(path, encoding="ascii") as stream:
         return stream.read()
-
-
-def _refuse_incomplete(volume):
-    """Mounted without one of its devices, a btrfs may write what it cannot read again with all of them (btrfs(5), degraded)."""
-    if volume.lacks:
-        raise CannotMount(f"{volume.label}: this btrfs lies on {1 + len(volume.members) + volume.lacks} devices, and {volume.lacks} of them "
-                          "are not among the disks. Restore all disks of the machine.")
 
 
 def _refuse_second_btrfs(volume, own):
