@@ -37,6 +37,7 @@ def test_prune_beside_a_capture_that_sleeps(location, settled, tmp_path):
     second = shop.capture()
     with open_store(location) as store, open_store(location) as other:
         repository = settled(store)
+        time.sleep(SECOND)       # so that the removed image's objects are older than the session, also by a clock of whole seconds
         sleeper = ImageWriter(open_repository(other, KEY), "sleeper", NoProgress())
         time.sleep(SECOND)
         result = prune(repository, [first.id], NoProgress())
