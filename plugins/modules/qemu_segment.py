@@ -11,12 +11,13 @@ description:
   - Guests of M(agnostic.recovery.qemu_guest) whose cards are connected to a segment reach each other under their own addresses, as the
     servers of an application must.
   - A segment is isolated by default. Its guests reach nothing outside, and this host reaches them only by their forwarded ports.
-  - Frames travel over a multicast group of the loopback device, so nothing leaves the host; but every user of this host could listen.
+  - Its switch is C(vde_switch) on sockets that only their owner reaches, so nothing leaves the host.
   - The segment stays when the task has ended, but never longer than O(lifetime).
 author:
   - the agnostic.recovery developers (@agnostic-recovery)
 requirements:
-  - QEMU 5.2 or newer on the host that runs the guests
+  - QEMU 5.2 or newer with VDE, as Debian, Ubuntu and Fedora have it, on the host that runs the guests
+  - C(vde_switch) (package C(vde-switch) or C(vde2))
 extends_documentation_fragment:
   - agnostic.recovery.attributes
 attributes:
@@ -81,7 +82,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RecoveryError
-from ..module_utils.target import qemu, qemu_segment
+from ..module_utils.target import qemu_segment
 
 
 def main():
@@ -105,8 +106,8 @@ def main():
         elif module.check_mode:
             result["changed"] = os.path.isdir(run_dir)
         else:
-            result["changed"], proofs = qemu.remove(run_dir)
-            result["proofs"] = [proof.replace("the guest", "the segment") for proof in proofs]
+            result["changed"], proofs = qemu_segment.remove(run_dir)
+            result["proofs"] = list(proofs)
     except (RecoveryError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -142,7 +142,7 @@ def _on_ports(state):
 
 
 def _prove_gone(run_dir, state):
-    left = [f"process {pid} still runs" for pid in [process.find_process(run_dir, "qemu"), process.find_process(run_dir, "timeout")] if pid]
+    left = [f"process {pid} still runs" for pid in process.find_processes(run_dir)]
     left += [f"{name} still exists in {run_dir}" for name in _own_files(run_dir)]
     ports = [(forward.host_address, forward.host_port) for forward in state.running.forwards] if state else []
     left += [f"port {address}:{port} is still in use" for address, port in ports if not process.is_free(address, port)]
@@ -169,7 +169,7 @@ def _start(guest, program):
         forwards = tuple(forward for nic in ready.nics for forward in nic.forwards)
         running = RunningGuest(guest.name, guest.run_dir, 0, accel, reason, forwards, began, began + guest.lifetime)
         _write_state(guest.run_dir, _State(guest, running))
-        segments = {nic.segment: qemu_segment.group_options(qemu_segment.group_of(nic.segment)) for nic in guest.nics if nic.segment}
+        segments = {nic.segment: qemu_segment.netdev(nic.segment) for nic in guest.nics if nic.segment}
         arguments = command.build_command(ready, able.program, accel, SANDBOX if able.sandbox else "", firmware, segments)
         problem = process.launch(guest.run_dir, guest.lifetime, arguments) or _open_forwards(ready)
         if problem is None:
@@ -250,7 +250,7 @@ def _with_ports(guest):
 
 def _own_files(run_dir):
     names = {STATE_FILE, command.PID_FILE, command.LOG_FILE, command.CONSOLE_LOG, command.CONSOLE_LOCK, command.QMP_SOCKET,
-             command.SERIAL_SOCKET, command.UEFI_VARIABLES, qemu_segment.STATE_FILE}
+             command.SERIAL_SOCKET, command.UEFI_VARIABLES}
     try:
         # vl.XXXXXX: QEMU's throw-away files of disks with `snapshot`
         return sorted(name for name in os.listdir(run_dir) if name in names or name.startswith("vl."))

@@ -4,9 +4,9 @@
 
 """QEMU processes, each in a run directory of its own: start, find, tell and end them.
 
-QEMU's working directory is its run directory, and this is also how its process is recognised, so that a process id that was used again is
-never mistaken for it. Nothing here stays running but QEMU and a `timeout` above it, which ends QEMU when its lifetime has passed, also
-when everything that knew of it is gone.
+A process's working directory is its run directory, and this is also how it is recognised, so that a process id that was used again is
+never mistaken for it. Nothing here stays running but QEMU, or the switch of a segment, and a `timeout` above it, which ends it when its
+lifetime has passed, also when everything that knew of it is gone.
 """
 
 # The library knows no AnsibleModule, whose run_command the rule asks for.
@@ -27,6 +27,7 @@ from .qemu_command import LOG_FILE, QMP_SOCKET
 from .qmp import Qmp
 
 LOCK_FILE = "lock"
+PROGRAMS = ("qemu", "vde_switch", "timeout")
 # QEMU gives back what it holds within seconds of being told to; these seconds are for slow disks.
 QUIT_SECONDS = 15
 _START_SECONDS = 60
@@ -36,9 +37,7 @@ def launch(run_dir, lifetime, arguments):
     """Starts QEMU under its watcher. Returns None once it answers, else what it said before it ended."""
     log_path = os.path.join(run_dir, LOG_FILE)
     with open(log_path, "wb") as log:
-        # `timeout` ends QEMU when the lifetime has passed; the parent-death signal ends QEMU should someone kill `timeout`.
-        process = subprocess.Popen(_watcher(lifetime) + arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   cwd=run_dir, env=dict(os.environ, TMPDIR=run_dir), start_new_session=True)
+        process = start_watched(run_dir, lifetime, arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -56,11 +55,16 @@ def launch(run_dir, lifetime, arguments):
     return text or (f"it did not answer within {_START_SECONDS} s" if hung else f"it ended at once with status {process.returncode}")
 
 
-def _watcher(lifetime):
+def start_watched(run_dir, lifetime, arguments, **streams):
+    """Starts a program in `run_dir`, out of reach of what ends its starter. Returns the Popen of what watches it.
+
+    `timeout` ends the program when its lifetime has passed; the parent-death signal ends it should someone kill `timeout`.
+    """
     if not shutil.which("timeout"):
         raise TargetError("The program timeout is missing on this host: install coreutils.")
     watcher = ["timeout", "--kill-after=10", str(lifetime)]
-    return watcher + (["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else [])
+    watcher += ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+    return subprocess.Popen(watcher + arguments, cwd=run_dir, env=dict(os.environ, TMPDIR=run_dir), start_new_session=True, **streams)
 
 
 def tell(run_dir, name):
@@ -74,19 +78,18 @@ def tell(run_dir, name):
 
 
 def kill(run_dir):
-    for program in ("qemu", "timeout"):
-        pid = find_process(run_dir, program)
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    """Ends everything that runs in `run_dir`. Raises TargetError where something cannot be ended."""
+    for pid in find_processes(run_dir):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     if not wait_gone(run_dir, QUIT_SECONDS):
-        raise TargetError(f"QEMU process {find_process(run_dir, 'qemu')} in {run_dir} cannot be killed; it waits for the host's kernel.")
+        raise TargetError(f"Process {find_processes(run_dir)[0]} in {run_dir} cannot be killed; it waits for the host's kernel.")
 
 
 def wait_gone(run_dir, seconds):
-    """Waits for QEMU and its watcher to be gone."""
+    """Waits for the programs in `run_dir` and their watchers to be gone."""
     deadline = time.monotonic() + seconds
-    while find_process(run_dir, "qemu") or find_process(run_dir, "timeout"):
+    while find_processes(run_dir):
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.1)
@@ -95,20 +98,27 @@ def wait_gone(run_dir, seconds):
 
 def find_process(run_dir, program):
     """Process id of the program (by the start of its name) whose working directory is `run_dir`, 0: none."""
+    return next(iter(find_processes(run_dir, (program,))), 0)
+
+
+def find_processes(run_dir, programs=PROGRAMS):
+    """Process ids of the programs (by the start of their names) whose working directory is `run_dir`."""
     try:
         wanted = os.stat(run_dir)
     except OSError:
-        return 0
+        return []
+    names = tuple(program.encode("ascii") for program in programs)
+    found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/comm", "rb") as stream:
-                if not stream.read().startswith(program.encode("ascii")):
+                if not stream.read().startswith(names):
                     continue
             if os.path.samestat(os.stat(f"/proc/{pid}/cwd"), wanted):
-                return int(pid)
+                found.append(int(pid))
         except OSError:
             continue                       # gone meanwhile, a zombie, or another user's
-    return 0
+    return found
 
 
 @contextlib.contextmanager

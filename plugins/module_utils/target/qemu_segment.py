@@ -4,29 +4,32 @@
 
 """A network segment that QEMU guests of one host share, so that the servers of an application reach each other under their own addresses.
 
-A QEMU process without a machine holds it: a hub joins QEMU's user network, which gives the segment its gateway and leads forwarded ports
-of the host into it, with a multicast group on the loopback device, over which QEMU's `socket` back end carries Ethernet frames between all
-its members (QEMU invocation documentation, -netdev socket,mcast= and -netdev hubport). Nothing of it leaves the host, and no privilege is
-needed; but every local user can join the group, so workers have no accounts for others.
+`vde_switch` (Virtual Distributed Ethernet) is its switch, on UNIX sockets that only their owner reaches: nothing of a segment leaves the
+host. A QEMU process without a machine is plugged in as its gateway: its user network leads forwarded ports of the host into the segment. It
+must be a switch: the user network takes each packet that it sees for one to itself, and would refuse what guests send to each other.
 """
 
 import contextlib
 import ipaddress
 import json
 import os
-import secrets
+import shutil
+import subprocess
+import tempfile
+import time
 
 from typing import NamedTuple
 
 from ..errors import MachineError, TargetError
 from ..machine.data import from_data, to_data
 from . import qemu_process as process
-from .qemu_command import PID_FILE, QMP_SOCKET, GuestNic, nic_addresses, user_network
+from .qemu_command import LOG_FILE, PID_FILE, QMP_SOCKET, GuestNic, nic_addresses, user_network
 from .qemu_probe import SANDBOX, abilities
 from .qmp import Qmp
 
 STATE_FILE = "segment.json"
-_LOOPBACK = "127.0.0.1"
+_SOCKETS = "/run"                     # a UNIX socket's address has 107 bytes only, so the switch does not lie in the run directory
+_SWITCH_SECONDS = 20
 _USER = "outside"                     # id of the user network
 
 
@@ -40,13 +43,15 @@ class Segment(NamedTuple):
 
 class RunningSegment(NamedTuple):
     segment: Segment
-    group: str                        # address and port of the multicast group, "239.1.2.3:40001"
+    sockets: str                      # folder with the sockets of the switch
 
 
 def find(run_dir):
     """The segment that runs in `run_dir`, None where none does."""
-    if not process.find_process(run_dir, "qemu"):
-        return None
+    return _read_state(run_dir) if process.find_process(run_dir, "qemu") else None
+
+
+def _read_state(run_dir):
     try:
         with open(os.path.join(run_dir, STATE_FILE), encoding="utf-8") as stream:
             return from_data(RunningSegment, json.load(stream))
@@ -63,19 +68,65 @@ def start(segment, program=None):
     with process.locked(segment.run_dir):
         if not would_start(segment):
             return find(segment.run_dir), False
-        able = abilities(program)
-        running = RunningSegment(segment, _new_group())
-        arguments = [able.program, "-name", "segment", "-nodefaults", "-no-user-config", "-machine", "none", "-display", "none"]
-        arguments += ["-sandbox", SANDBOX] if able.sandbox else []
-        arguments += ["-netdev", f"{network},id={_USER}", "-netdev", f"{group_options(running.group)},id=guests"]
-        for number, name in enumerate((_USER, "guests")):
-            arguments += ["-netdev", f"hubport,id=port{number},hubid=0,netdev={name}"]
-        arguments += ["-chardev", f"socket,id=qmp0,path={QMP_SOCKET},server=on,wait=off", "-mon", "chardev=qmp0,mode=control"]
-        problem = process.launch(segment.run_dir, segment.lifetime, arguments + ["-pidfile", PID_FILE])
-        if problem is not None:
-            raise TargetError(f"The segment in {segment.run_dir} cannot start: {problem.splitlines()[-1]}.")
+        _clear(segment.run_dir)                      # what one that has ended left
+        running = RunningSegment(segment, tempfile.mkdtemp(prefix="agnostic-recovery-", dir=_SOCKETS))
         _write_state(running)
+        try:
+            _start_switch(running)
+            _start_gateway(running, network, abilities(program))
+        except TargetError:
+            process.kill(segment.run_dir)
+            _clear(segment.run_dir)
+            raise
         return running, True
+
+
+def remove(run_dir):
+    """Ends a segment and removes everything of it. Returns (changed, proofs), sentences that were checked. Raises TargetError."""
+    if not os.path.isdir(run_dir):
+        return False, (f"{run_dir} does not exist",)
+    with process.locked(run_dir):
+        process.kill(run_dir)
+        running = _clear(run_dir)
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(run_dir, process.LOCK_FILE))
+        os.rmdir(run_dir)
+    proofs = [f"no process runs in {run_dir}"]
+    if running:
+        proofs.append(f"{running.sockets} does not exist")
+    return True, tuple(proofs)
+
+
+def _start_switch(running):
+    if not shutil.which("vde_switch"):
+        raise TargetError("The program vde_switch is missing on this host: install vde-switch or vde2. Guests share a segment through it.")
+    # It ends when its input does; the other end of this pipe is its own.
+    reading, writing = os.pipe()
+    try:
+        arguments = ["vde_switch", "-s", _switch(running), "-m", "600"]
+        watcher = process.start_watched(running.segment.run_dir, running.segment.lifetime, arguments, stdin=reading, pass_fds=(writing,),
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    deadline = time.monotonic() + _SWITCH_SECONDS
+    while not os.path.exists(os.path.join(_switch(running), "ctl")):
+        if watcher.poll() is not None or time.monotonic() > deadline:
+            raise TargetError(f"The switch of the segment in {running.segment.run_dir} does not start.")
+        time.sleep(0.05)
+
+
+def _start_gateway(running, network, able):
+    segment = running.segment
+    arguments = [able.program, "-name", "segment", "-nodefaults", "-no-user-config", "-machine", "none", "-display", "none"]
+    arguments += ["-sandbox", SANDBOX] if able.sandbox else []
+    arguments += ["-netdev", f"{network},id={_USER}", "-netdev", f"vde,sock={_switch(running)},id=guests"]
+    for number, name in enumerate((_USER, "guests")):
+        arguments += ["-netdev", f"hubport,id=port{number},hubid=0,netdev={name}"]
+    arguments += ["-chardev", f"socket,id=qmp0,path={QMP_SOCKET},server=on,wait=off", "-mon", "chardev=qmp0,mode=control"]
+    problem = process.launch(segment.run_dir, segment.lifetime, arguments + ["-pidfile", PID_FILE])
+    if problem is not None:
+        raise TargetError(f"The segment in {segment.run_dir} cannot start: {problem.splitlines()[-1]}.")
 
 
 def would_start(segment):
@@ -88,17 +139,12 @@ def would_start(segment):
     return False
 
 
-def group_options(group):
-    """Options of -netdev that join the multicast group."""
-    return f"socket,mcast={group},localaddr={_LOOPBACK}"
-
-
-def group_of(run_dir):
-    """The multicast group of the segment that runs in `run_dir`. Raises TargetError where none does."""
+def netdev(run_dir):
+    """Options of -netdev that connect a guest to the segment that runs in `run_dir`. Raises TargetError where none does."""
     running = find(run_dir)
     if running is None:
         raise TargetError(f"No segment runs in {run_dir}. Start it before its guests.")
-    return running.group
+    return f"vde,sock={_switch(running)}"
 
 
 def open_forward(run_dir, address, forward):
@@ -122,9 +168,21 @@ def _user_network(segment):
     return user_network(network, gateway, str(ipaddress.IPv4Network(network)[-2]), dns, segment.isolated)
 
 
-def _new_group():
-    """A group of the block for use within an organisation (RFC 2365: 239.192.0.0/14), drawn from 2^32: segments of a host do not meet."""
-    return f"239.{192 + secrets.randbelow(4)}.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}:{40000 + secrets.randbelow(20000)}"
+def _switch(running):
+    return os.path.join(running.sockets, "switch")
+
+
+def _clear(run_dir):
+    """Removes the files of a segment that runs no more. Returns its RunningSegment, None where there was none."""
+    running = _read_state(run_dir)
+    if running:
+        shutil.rmtree(running.sockets, ignore_errors=True)
+        if os.path.exists(running.sockets):
+            raise TargetError(f"The sockets of a segment in {running.sockets} cannot be removed. Remove that folder.")
+    for name in (QMP_SOCKET, PID_FILE, LOG_FILE, STATE_FILE):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(run_dir, name))
+    return running
 
 
 def _write_state(running):

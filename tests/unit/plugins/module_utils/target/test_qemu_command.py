@@ -132,9 +132,9 @@ def test_a_guest_survives_its_state_file():
     assert from_data(Guest, to_data(guest)) == guest
 
 
-def test_a_card_on_a_segment_joins_its_group():
+def test_a_card_on_a_segment_is_plugged_into_its_switch():
     nic = GuestNic(mac="52:54:00:00:00:01", segment="/run/segment", forwards=(Forward(80, 8080),))
-    command = build_command(GUEST._replace(nics=(nic,)), "qemu", "tcg", segments={"/run/segment": "socket,mcast=239.192.0.1:40000"})
-    assert options(command, "-netdev") == ["socket,mcast=239.192.0.1:40000,id=net0"]        # the segment holds the forwards
+    command = build_command(GUEST._replace(nics=(nic,)), "qemu", "tcg", segments={"/run/segment": "vde,sock=/run/x/switch"})
+    assert options(command, "-netdev") == ["vde,sock=/run/x/switch,id=net0"]        # the segment holds the forwards
     with pytest.raises(TargetError, match="on a segment needs a MAC address"):
         check_guest(GUEST._replace(nics=(nic._replace(mac=""),)))
