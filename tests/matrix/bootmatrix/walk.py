@@ -25,7 +25,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.job.tasks import
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.tree import Tree
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import RestoredDisk
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.mount import mounted_machine
-from ansible_collections.agnostic.recovery.plugins.module_utils.target import qemu, qemu_screen
+from ansible_collections.agnostic.recovery.plugins.module_utils.target import qemu, qemu_probe, qemu_screen
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.profile import get_profile
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.qemu_command import Forward, Guest, GuestDisk, GuestNic
 
@@ -116,9 +116,9 @@ def _network(case):
     return NetworkOptions(mode, (TargetNic(MAC),), (mapped,) if mode == "mapped" else ())
 
 
-def control_patience(booted: Boot) -> Patience:
-    """For the same disk without fix-ups."""
-    return Patience(processor=max(CONTROL_LEAST, CONTROL_FACTOR * booted.processor if booted.answered else 0.0), idle=CONTROL_IDLE)
+def control_patience(processor: float) -> Patience:
+    """For the same disk without fix-ups; `processor`: the seconds that it took with them, 0: it did not come up."""
+    return Patience(processor=max(CONTROL_LEAST, CONTROL_FACTOR * processor), idle=CONTROL_IDLE)
 
 
 def boot(case: Case, built: Built, path: str, folder: str, patience: Patience, kept: str, disk_format: str = "raw") -> Boot:
@@ -236,9 +236,11 @@ def convert_with_virt_v2v(path: str, folder: str, log: str) -> Tuple[float, str]
     output = os.path.join(folder, "v2v")
     shutil.rmtree(output, ignore_errors=True)
     os.makedirs(output)
+    environment = dict(os.environ, LIBGUESTFS_BACKEND="direct")
+    if not qemu_probe.abilities().kvm:
+        environment["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"        # /dev/kvm may exist and yet hang
     began = time.monotonic()
     with open(log, "wb") as file:
         subprocess.run(["virt-v2v", "-i", "disk", path, "-o", "local", "-os", output, "-of", "qcow2", "-on", "machine"],
-                       stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=True,
-                       env=dict(os.environ, LIBGUESTFS_BACKEND="direct"))
+                       stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=True, env=environment)
     return time.monotonic() - began, os.path.join(output, "machine-sda")
