@@ -182,7 +182,7 @@ def _loader_files(source, root, names, uuids, identity, kernel, esp):
     if source.loader == "extlinux":
         write(root, "boot/extlinux/extlinux.conf", machine.extlinux_menu(source, names, kernel))
     elif source.loader == "sdboot":
-        _copy(os.path.join(root, "usr/lib/systemd/boot/efi/systemd-bootx64.efi"), os.path.join(esp, "EFI/systemd/systemd-bootx64.efi"))
+        _copy(_systemd_boot(root), os.path.join(esp, "EFI/systemd/systemd-bootx64.efi"))
         write(esp, "loader/loader.conf", "timeout 1\n")
         write(esp, f"loader/entries/{identity.machine_id}-{kernel}.conf", machine.systemd_boot_entry(source, names, identity, kernel))
         for name, path in (("linux", f"vmlinuz-{kernel}"), (f"initrd.img-{kernel}", f"initrd.img-{kernel}")):
@@ -203,6 +203,12 @@ def _loader_files(source, root, names, uuids, identity, kernel, esp):
         shutil.copytree(os.path.join(root, "usr/lib/grub/x86_64-efi"), os.path.join(root, "boot/grub/x86_64-efi"))
     elif source.loader == "grubbios":
         _grub_core(source, root, uuids)
+
+
+def _systemd_boot(root):
+    """From Debian 13 on the machine has the signed one alone, and bootctl(1) installs that under the same name."""
+    program = os.path.join(root, "usr/lib/systemd/boot/efi/systemd-bootx64.efi")
+    return program + ".signed" if os.path.exists(program + ".signed") else program
 
 
 def _copy(source, target):
