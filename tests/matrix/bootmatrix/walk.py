@@ -127,7 +127,7 @@ def boot(case: Case, built: Built, path: str, folder: str, patience: Patience, k
     nic = GuestNic(
         case.target.nic, MAC, machine.MAPPED_NETWORK if moved else machine.NETWORK,
         machine.MAPPED_GATEWAY if moved else machine.GATEWAY, machine.MAPPED_ADDRESS if moved else machine.ADDRESS, True, (Forward(80),))
-    guest = Guest("matrix", os.path.join(folder, "guest"), (GuestDisk(path, disk_format, case.target.bus, snapshot=True),), (nic,),
+    guest = Guest("matrix", os.path.join(folder, "guest"), (GuestDisk(path, disk_format, case.bus, snapshot=True),), (nic,),
                   case.firmware, case.target.machine, MEMORY, 1, lifetime=int(patience.seconds) + 300)
     for _attempt in range(ATTEMPTS):
         booted = _boot_once(guest, built, patience, kept)
