@@ -51,7 +51,7 @@ CONTROL_LEAST = 60.0                 # processor time given to a machine without
 CONTROL_FACTOR = 2.5
 ATTEMPTS = 3
 STARVED = "the host was too busy to emulate a timer"
-STARVED_SHARE = 0.15                 # of a processor: below it udev takes longer for its devices than systemd waits for them
+STARVED_SHARE = 0.15                 # of the time it wanted: below it udev takes longer for its devices than systemd waits for them
 
 
 class Boot(NamedTuple):
@@ -140,11 +140,11 @@ def _boot_once(guest, built, patience, kept):
     began = time.monotonic()
     running, _changed = qemu.start(guest)
     try:
-        answer, reason, used = _wait(running, patience)
+        answer, reason, used, wanted = _wait(running, patience)
         took = time.monotonic() - began
         said = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
-        if reason and reason != STARVED and used < STARVED_SHARE * took:
-            reason += f"; the host gave it {100 * used / took:.0f} % of a processor, which may be why"
+        if reason and reason != STARVED and used < STARVED_SHARE * wanted:
+            reason += f"; the host gave it {100 * used / wanted:.0f} % of the processor time it wanted, which may be why"
         reason = reason or _differs(said, built)
         if reason:
             _keep(guest.run_dir, kept)
@@ -154,19 +154,19 @@ def _boot_once(guest, built, patience, kept):
 
 
 def _wait(running, patience):
-    """(the machine's answer, why it was given up, processor time of QEMU in seconds)."""
+    """(the machine's answer, why it was given up, seconds that QEMU had a processor, and that it wanted one)."""
     began = idle_since = time.monotonic()
-    wanted_then = used = 0.0
+    wanted_then = used = waited = 0.0
     while True:
         answer = _ask(running.forwards[0].host_port)
         if answer:
-            return answer, "", max(used, _processor_time(running.pid)[0])
+            return answer, "", max(used, _processor_time(running.pid)[0]), used + waited
         time.sleep(1)
         now = time.monotonic()
         try:
             used, waited = _processor_time(running.pid)
         except OSError:
-            return "", f"the guest ended after {now - began:.0f} s", used
+            return "", f"the guest ended after {now - began:.0f} s", used, used + waited
         if used + waited - wanted_then > IDLE_SHARE * max(now - idle_since, 10.0):
             idle_since, wanted_then = now, used + waited
         for given_up, reason in (
@@ -175,7 +175,7 @@ def _wait(running, patience):
                 (used > patience.processor, f"no answer over the network within {used:.0f} s of processor time"),
                 (patience.idle and now - idle_since > patience.idle, f"no answer over the network, and idle for {patience.idle:.0f} s")):
             if given_up:
-                return "", reason, used
+                return "", reason, used, used + waited
 
 
 def _is_starved(run_dir):
