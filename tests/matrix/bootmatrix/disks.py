@@ -63,6 +63,8 @@ def build(source: Source, place: str, folder: str, say) -> Built:
         _configure(source, root, names, identity, kernel)
         esp = os.path.join(folder, "esp")
         _loader_files(source, root, names, uuids, identity, kernel, esp)
+        if "/boot" in uuids:
+            _part_links(os.path.join(root, "boot"))
         target = os.path.join(folder, "mount")
         with _mounted(source, devices, target):
             run(["cp", "-a", "--one-file-system", root + "/.", target])
@@ -260,6 +262,15 @@ def _mounted(source, devices, target):
     finally:
         for point in reversed(done):
             run(["umount", point])
+
+
+def _part_links(folder):
+    """Debian testing links the kernel from /lib/modules into /boot, or copies it where that is a file system of its own."""
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and not os.path.islink(path) and os.stat(path).st_nlink > 1:
+            shutil.copy2(path, path + ".new")
+            os.replace(path + ".new", path)
 
 
 def _write_esp(device, esp):
