@@ -113,10 +113,17 @@ def _install(source, base, directory, lock):
             file.write(QUICK[TOOLS[source.initramfs]][1])
         apt = ["apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "-o", "Dpkg::Options::=--force-unsafe-io"]
         run(["chroot", root] + apt + ["update"], lock=lock)
-        run(["chroot", root] + apt + ["install", "--no-install-recommends", KERNELS[source.kernel], TOOLS[source.initramfs]], lock=lock)
+        packages = [_kernel_package(root, KERNELS[source.kernel]), TOOLS[source.initramfs]]
+        run(["chroot", root] + apt + ["install", "--no-install-recommends"] + packages, lock=lock)
         run(["chroot", root, "apt-get", "clean"])
         os.unlink(quick)
         for folder in ("var/lib/apt/lists", "var/cache/apt"):
             shutil.rmtree(os.path.join(upper, folder), ignore_errors=True)
     if not os.path.isdir(os.path.join(upper, "boot")):
         raise BuildError(f"kernel {source.kernel} of {source.suite} has put nothing into /boot")
+
+
+def _kernel_package(root, meta):
+    """The one that a meta-package stands for: mirrors are seen that lack the meta-packages themselves."""
+    words = chroot(root, ["apt-cache", "depends", "--important", meta]).split()
+    return next(word for word in words[1:] if word.startswith("linux-image-"))
