@@ -45,7 +45,7 @@ class Patience(NamedTuple):
     idle: float = 0.0                # seconds in which it does next to nothing, longer than systemd waits for a device; 0: never
 
 
-IDLE_SHARE = 0.12                    # of the time a guest wants a processor that only waits
+IDLE_SHARE = 0.35                    # of the time a guest wants a processor that only waits: each of its ticks may wait long on a busy host
 CONTROL_IDLE = 110.0
 CONTROL_LEAST = 60.0                 # processor time given to a machine without fix-ups, or CONTROL_FACTOR times what it took with them
 CONTROL_FACTOR = 2.5
