@@ -4,9 +4,11 @@
 
 """The playbooks failover.yml, drill.yml and teardown.yml over small real guests: plan, confirmation, waves, going on, tear-down."""
 
+import contextlib
 import json
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -54,21 +56,32 @@ class Site:
         return {name: guest.pid for name, guest in found.items() if guest}
 
 
-@pytest.fixture
-def site(any_play, repository, tmp_path):
+@contextlib.contextmanager
+def captured(play, folder):
     if os.geteuid():
         pytest.skip("needs root")
-    good, bad = str(tmp_path / "good.raw"), str(tmp_path / "bad.raw")
+    good, bad = str(folder / "good.raw"), str(folder / "bad.raw")
     tiny_guest.linux_disk(good)
     tiny_guest.hello_disk(bad)
-    play = any_play
     for machine, path in (("db", good), ("web", good), ("bad", bad)):
         play.run([play.capture(machine=machine, disks=[{"name": "sda", "path": path}])])
-    site = Site(play, tmp_path)
-    yield site
-    machines = tmp_path / "work" / "machines"
+    yield Site(play, folder)
+    machines = folder / "work" / "machines"
     for path in machines.iterdir() if machines.exists() else ():
         qemu.remove(str(path / "guest"))
+
+
+@pytest.fixture
+def site(any_play, repository, tmp_path):
+    """On each ansible-core."""
+    with captured(any_play, tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+def newest_site(play, repository, tmp_path):
+    with captured(play, tmp_path) as site:
+        yield site
 
 
 def test_a_failover_by_waves(site):
@@ -118,10 +131,29 @@ def test_a_wave_is_not_begun_without_the_earlier_one(site):
     assert target["isolated"] is True and target["lifetime"] == 600      # a drill must not reach production, and ends by itself
 
 
-def test_a_machine_without_an_image_stops_the_plan(site):
-    site.hosts(db={}, lost={}, again={"dr_machine": "db"})
-    said = site.run("drill", fails=True)
+def test_a_machine_without_an_image_stops_the_plan(newest_site):
+    newest_site.hosts(db={}, lost={}, again={"dr_machine": "db"})
+    said = newest_site.run("drill", fails=True)
     assert "There is no image of machine 'lost'" in said or "lost" in said
     assert "Two hosts of the inventory name this machine" in said and "--limit" in said
-    assert not site.work.exists()
-    assert "1 machine in 1 wave" in site.run("drill", "--limit", "db", "--check")
+    assert not newest_site.work.exists()
+    assert "1 machine in 1 wave" in newest_site.run("drill", "--limit", "db", "--check")
+
+
+def test_only_the_repository_and_its_key_are_left(newest_site):
+    """No inventory of the source: the repository names the machines, a file of variables says how they are recovered."""
+    newest_site.hosts(shared={"dr_wave": 1})
+    variables = {name: value for name, value in newest_site.play.hosts["shared"].items() if name != "dr_wave"}
+    place = newest_site.folder / "dr"
+    (place / "group_vars").mkdir(parents=True)
+    (place / "group_vars" / "dr_machines.json").write_text(json.dumps(dict(variables, dr_wave="{{ 1 if dr_machine == 'db' else 2 }}")))
+    (place / "dr.repository.yml").write_text(json.dumps({
+        "plugin": "agnostic.recovery.repository", "repository": newest_site.play.variables["repository"], "key_file": newest_site.play.variables["key"],
+        "machines": ["db", "web"]}))
+    done = subprocess.run([newest_site.play.command, "-i", str(place / "dr.repository.yml"), "agnostic.recovery.drill"], cwd=str(newest_site.folder),
+                          env=newest_site.play.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                          universal_newlines=True)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "2 machines in 2 waves" in done.stdout
+    run = newest_site.evidence()
+    assert run["result"] == "passed" and {machine["name"] for machine in run["machines"] if machine["passed"]} == {"db", "web"}
