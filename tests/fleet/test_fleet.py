@@ -143,7 +143,7 @@ def test_a_failover_goes_on_after_each_death_of_its_controller(fleet):
     assert len(guests) == len(set(guests)) == len(SERVING)
     for guest in guests:                                 # started once: nobody booted a machine that served already
         with open(os.path.join(guest, "console.log"), encoding="utf-8", errors="replace") as file:
-            assert len(re.findall(r"^\[ +0\.000000\] Linux version", file.read(), re.MULTILINE)) == 1
+            assert file.read().count("Loading Linux") == 1
     assert mounts() == before
     first = max(machines[name]["rto_seconds"] for name in ("app1", "app2"))
     booted = {event["machine"]: event for event in run["timeline"] if event["name"] == "boot"}
