@@ -39,7 +39,7 @@ PRODUCT = os.path.join(HERE, "..", "..", "plugins", "module_utils")
 
 def main():
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _end)
     chosen = [cases.parse_case(arguments.case)] if arguments.case else list(cases.cases_of(arguments.set))
     label = "case" if arguments.case else arguments.set
     os.makedirs(os.path.join(arguments.output, "consoles"), exist_ok=True)
@@ -61,6 +61,12 @@ def main():
         file.write(text)
     print(text)
     sys.exit(0 if len(known) == len(chosen) and table.rate(known) >= cases.PROMISED_RATE.get(label, 1.0) else 1)
+
+
+def _end(number, _frame):
+    """Once: a second signal would cut short the removal of guests and mounts."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 class Work(NamedTuple):
