@@ -88,10 +88,11 @@ def run_lanes(chosen, arguments, keep):
         for lane in lanes:
             lane.join()
     finally:
-        for lane in lanes:
-            if lane.pid:
-                lane.terminate()             # it removes its guest and its mounts
-                lane.join()
+        started = [lane for lane in lanes if lane.pid]
+        for lane in started:
+            lane.terminate()                 # it removes its guest and its mounts
+        for lane in started:
+            lane.join()
 
 
 def _lane(number, waiting, arguments, keep):
