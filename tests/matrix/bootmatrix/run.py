@@ -39,7 +39,7 @@ PRODUCT = os.path.join(HERE, "..", "..", "plugins", "module_utils")
 
 def main():
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _end)
     chosen = [cases.parse_case(arguments.case)] if arguments.case else list(cases.cases_of(arguments.set))
     label = "case" if arguments.case else arguments.set
     os.makedirs(os.path.join(arguments.output, "consoles"), exist_ok=True)
@@ -63,6 +63,12 @@ def main():
     sys.exit(0 if len(known) == len(chosen) and table.rate(known) >= cases.PROMISED_RATE.get(label, 1.0) else 1)
 
 
+def _end(number, _frame):
+    """Once: a second signal would cut short the removal of guests and mounts."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 class Work(NamedTuple):
     case: cases.Case
     parts: Tuple[str, ...]       # of table.PARTS, that are to run
@@ -82,10 +88,11 @@ def run_lanes(chosen, arguments, keep):
         for lane in lanes:
             lane.join()
     finally:
-        for lane in lanes:
-            if lane.pid:
-                lane.terminate()             # it removes its guest and its mounts
-                lane.join()
+        started = [lane for lane in lanes if lane.pid]
+        for lane in started:
+            lane.terminate()                 # it removes its guest and its mounts
+        for lane in started:
+            lane.join()
 
 
 def _lane(number, waiting, arguments, keep):
