@@ -4,14 +4,15 @@
 
 """A disk as an EBS snapshot: only blocks that hold something are sent, and over a parent only those that differ.
 
-A pool of threads reads, hashes and sends. At most two blocks a thread are in memory, however large the disk.
+A pool of threads reads, hashes and sends; each has one block in memory, two over a parent, however large the disk.
 """
 
 import hashlib
+import threading
 import time
-from typing import Iterable, Iterator, NamedTuple, Optional
+from typing import Iterable, Iterator, NamedTuple
 
-from ..image.pool import ordered
+from ..image.pool import run
 from ..source.disk import DiskSource
 from .ebs_direct import BLOCK, ZEROS, EbsDirect, SnapshotBlock, digest
 
@@ -26,14 +27,38 @@ class PutResult(NamedTuple):
 
 class _Candidate(NamedTuple):
     """A block that may have to be written."""
+    number: int                  # 0, 1, 2, ... in the order of the indices
     index: int
     on_disk: bool                # False: the disk has a hole there
     token: str                   # of the parent's block, "": the parent has none
 
 
-class _Sent(NamedTuple):
-    checksum: Optional[bytes]    # None: the parent's block is equal
-    zero: bool
+class _Tally:
+    """What became of the candidates, and the checksum over those that were written, in their order (LINEAR).
+
+    They end in any order: one that is repeated for minutes must not hold up the others. Only checksums wait for their turn.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._waiting = {}               # {number: checksum}
+        self._next = 0
+        self._linear = hashlib.sha256()
+        self.written = self.zeroed = self.unchanged = 0
+
+    def add(self, number: int, checksum: bytes = b"", zero: bool = False, unchanged: bool = False) -> None:
+        """Candidate `number` is done. Without a `checksum` it was not written."""
+        with self._lock:
+            self.written += bool(checksum)
+            self.zeroed += zero
+            self.unchanged += unchanged
+            self._waiting[number] = checksum
+            while self._next in self._waiting:
+                self._linear.update(self._waiting.pop(self._next))
+                self._next += 1
+
+    def linear_checksum(self) -> bytes:
+        return self._linear.digest()
 
 
 def data_blocks(disk: DiskSource) -> Iterator[int]:
@@ -47,19 +72,23 @@ def data_blocks(disk: DiskSource) -> Iterator[int]:
 
 def candidates(indices: Iterable[int], parents: Iterable[SnapshotBlock]) -> Iterator[_Candidate]:
     """Both ascending sequences merged: what is on the disk, in the parent, or in both."""
-    parents = iter(parents)
+    return (_Candidate(number, *found) for number, found in enumerate(_merged(indices, iter(parents))))
+
+
+def _merged(indices, parents):
+    """(index, whether it is on the disk, token of the parent's block or "")."""
     parent = next(parents, None)
     for index in indices:
         while parent is not None and parent.index < index:
-            yield _Candidate(parent.index, False, parent.token)
+            yield parent.index, False, parent.token
             parent = next(parents, None)
         if parent is not None and parent.index == index:
-            yield _Candidate(index, True, parent.token)
+            yield index, True, parent.token
             parent = next(parents, None)
         else:
-            yield _Candidate(index, True, "")
+            yield index, True, ""
     while parent is not None:
-        yield _Candidate(parent.index, False, parent.token)
+        yield parent.index, False, parent.token
         parent = next(parents, None)
 
 
@@ -70,38 +99,26 @@ def put_disk(ebs: EbsDirect, disk: DiskSource, snapshot: str, progress, workers:
     """
     began = time.monotonic()
     progress.phase("snapshot", sum(BLOCK for _index in data_blocks(disk)))
+    tally = _Tally()
 
-    def send(block: _Candidate) -> Optional[_Sent]:
+    def send(block: _Candidate) -> None:
         data = _read(disk, block.index) if block.on_disk else ZEROS
-        sent = _send(block, data)
-        if block.on_disk:
-            progress.advance(BLOCK)
-        return sent
-
-    def _send(block, data):
         zero = data == ZEROS
         if not block.token and zero:
-            return None
-        if block.token and ebs.get(parent, SnapshotBlock(block.index, block.token)) == data:
-            return _Sent(None, zero)
-        checksum = digest(data)
-        ebs.put(snapshot, block.index, data, checksum)
-        return _Sent(checksum, zero)
+            tally.add(block.number)
+        elif block.token and ebs.get(parent, SnapshotBlock(block.index, block.token)) == data:
+            tally.add(block.number, unchanged=True)
+        else:
+            checksum = digest(data)
+            ebs.put(snapshot, block.index, data, checksum)
+            tally.add(block.number, checksum, zero)
+        if block.on_disk:
+            progress.advance(BLOCK)
 
-    written = zeroed = unchanged = 0
-    total = hashlib.sha256()
     blocks = candidates(data_blocks(disk), ebs.blocks(parent) if parent else ())
-    for sent in ordered(blocks, lambda: send, workers, progress.cancelled):
-        if sent is None:
-            continue
-        if sent.checksum is None:
-            unchanged += 1
-            continue
-        total.update(sent.checksum)
-        written += 1
-        zeroed += sent.zero
-    ebs.complete(snapshot, written, total.digest())
-    return PutResult(written, zeroed, unchanged, time.monotonic() - began)
+    run(blocks, lambda: send, workers, progress.cancelled)
+    ebs.complete(snapshot, tally.written, tally.linear_checksum())
+    return PutResult(tally.written, tally.zeroed, tally.unchanged, time.monotonic() - began)
 
 
 def _read(disk: DiskSource, index: int) -> bytes:
