@@ -136,6 +136,9 @@ snapshot:
     tags:
       description: All its tags.
       type: dict
+    message:
+      description: What AWS says about its state. Mostly empty.
+      type: str
 written:
   description: What was sent. Empty where nothing was.
   returned: success
