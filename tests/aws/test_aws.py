@@ -26,6 +26,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ADDRESS = "192.0.2.10"
 NEWEST = "Order 1000: 7 x copper kettle for customer 0101"
 PATIENCE = 1800          # seconds for a boot without KVM on a busy host
+ATTEMPTS = 3
+STARVED = "Timed out waiting for device"         # udev on a host that emulates too slowly; the disk is there, the machine runs from it
 
 
 class Site:
@@ -128,15 +130,27 @@ def boot(disk, boot_mode, mac, folder):
     guest = Guest("aws", str(folder / "guest"), (GuestDisk(disk, "raw", "nvme", snapshot=True),),
                   (GuestNic("virtio-net", mac, "192.0.2.0/24", "192.0.2.1", ADDRESS, True, (Forward(80),)),),
                   "uefi" if boot_mode == "uefi" else "bios", "q35", 1024, 2, lifetime=PATIENCE + 300)
+    for _attempt in range(ATTEMPTS):
+        served, shown = boot_once(guest)
+        if served or STARVED not in shown:
+            break
+    assert served, "it did not serve\n" + shown[-4000:]
+    return served
+
+
+def boot_once(guest):
+    """(seconds until it serves or 0, what it showed)."""
     began = time.monotonic()
     running, _changed = qemu.start(guest)
     try:
-        while time.monotonic() < began + PATIENCE:
+        while True:
+            with open(running.console_log, encoding="utf-8", errors="replace") as console:
+                shown = console.read()
             if NEWEST in page(running.forwards[0].host_port):
-                return time.monotonic() - began
+                return time.monotonic() - began, shown
+            if "emergency mode" in shown or time.monotonic() > began + PATIENCE:
+                return 0.0, shown + "\n" + qemu_screen.read_text_screen(guest.run_dir)
             time.sleep(2)
-        with open(running.console_log, errors="replace") as console:
-            pytest.fail("it did not serve\n" + console.read()[-3000:] + "\n" + qemu_screen.read_text_screen(guest.run_dir))
     finally:
         qemu.remove(guest.run_dir)
 
