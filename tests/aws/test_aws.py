@@ -45,7 +45,7 @@ class Site:
 
     def play(self, book, path, firmware):
         place = dict(self.cloud.place, path=path, worker_instance=self.worker, drill_subnet=self.subnet, drill_security_groups=[self.group],
-                     tags={"purpose": "test"})
+                     tags={"purpose": "test"}, grow=1)       # room for an EFI system partition
         environment = dict(os.environ, AWS_TEST_FOLDER=self.folder, AWS_TEST_FIRMWARE=firmware, AWS_TEST_PLACE=json.dumps(place))
         done = subprocess.run(["ansible-playbook", "-i", os.path.join(HERE, "inventory.yml"), book], env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
