@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The module ebs_snapshot, by ansible-playbook, on an emulated AWS."""
+"""The modules for AWS, by ansible-playbook, on an emulated one."""
 
 import os
 import sys
@@ -48,3 +48,18 @@ def test_failures_are_sentences(play, cloud):
     ])
     assert play.result()["missing"]["error_type"] == "SourceError", text
     assert "path" in play.result()["incomplete"]["msg"], text
+
+
+def test_the_console_of_an_instance_is_read(play, cloud):
+    ec2 = cloud.client("ec2")
+    image = ec2.register_image(Name="has a console", RootDeviceName="/dev/sda1", BlockDeviceMappings=[
+        {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 1}}])["ImageId"]
+    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    play.run([
+        play.task("ec2_console_info", "read", repository=None, key_file=None, instance_id=instance, **cloud.place),
+        dict(play.task("ec2_console_info", "unknown", repository=None, key_file=None, instance_id="i-00000000000000000", **cloud.place),
+             ignore_errors=True),
+        play.results("read", "unknown"),
+    ])
+    assert "Linux version" in play.result()["read"]["console"]
+    assert "reading the console of i-00000000000000000 was refused: InvalidInstanceID.NotFound" in play.result()["unknown"]["msg"]
