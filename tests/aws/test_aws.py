@@ -43,11 +43,12 @@ class Site:
             {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}])["ImageId"]
         self.worker = self.ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=self.subnet)["Instances"][0]["InstanceId"]
 
-    def play(self, book, path, firmware):
+    def play(self, book, path, firmware, *arguments):
         place = dict(self.cloud.place, path=path, worker_instance=self.worker, drill_subnet=self.subnet, drill_security_groups=[self.group],
                      tags={"purpose": "test"}, grow=1)       # room for an EFI system partition
         environment = dict(os.environ, AWS_TEST_FOLDER=self.folder, AWS_TEST_FIRMWARE=firmware, AWS_TEST_PLACE=json.dumps(place))
-        done = subprocess.run(["ansible-playbook", "-i", os.path.join(HERE, "inventory.yml"), book], env=environment, stdin=subprocess.DEVNULL,
+        command = ["ansible-playbook", "-i", os.path.join(HERE, "inventory.yml"), book, *arguments]
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         assert self.cloud.place["secret_key"] not in done.stdout
         assert done.returncode == 0, done.stdout[-8000:]
@@ -109,6 +110,9 @@ def test_the_machine_is_recovered_and_what_lies_in_the_cloud_serves(site, path, 
     if path == "direct":
         work = os.path.join(site.folder, "work", "machines")
         subprocess.run(["cmp", os.path.join(work, os.listdir(work)[0], "sda.raw"), back], check=True)
+    held = site.holds()
+    site.play(os.path.join(HERE, "recover.yml"), path, firmware, "-e", "dr_resume=true")
+    assert site.holds() == held                                      # as after a controller that died at the end: nothing is made twice
     served = boot(back, boot_mode, nic["MacAddress"], tmp_path)
     print(f"\n{path}: recovered in {recovered - began:.0f} s, {got.blocks} blocks read back, served {served:.0f} s after power-on ({boot_mode})")
 

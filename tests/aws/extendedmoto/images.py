@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""RegisterImage and RunInstances as the Amazon EC2 API reference describes them, as far as images of snapshots go."""
+"""RegisterImage, RunInstances, CreateVolume as the Amazon EC2 API reference describes them, as far as images of snapshots go."""
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models import amis, instances
+from moto.ec2.models import amis, elastic_block_store, instances
 from moto.ec2.responses.amis import AmisResponse
 
 
@@ -66,3 +66,11 @@ def apply():
         return tokens[token]
 
     instances.InstanceBackend.run_instances = run_instances
+    plain_volume = elastic_block_store.EBSBackend.create_volume
+
+    def create_volume(self, *arguments, **options):
+        volume = plain_volume(self, *arguments, **options)
+        volume.snapshot_id = volume.snapshot_id or ""        # of none, as DescribeVolumes tells it
+        return volume
+
+    elastic_block_store.EBSBackend.create_volume = create_volume
