@@ -113,6 +113,8 @@ def test_the_machine_is_recovered_and_what_lies_in_the_cloud_serves(site, path, 
     held = site.holds()
     site.play(os.path.join(HERE, "recover.yml"), path, firmware, "-e", "dr_resume=true")
     assert site.holds() == held                                      # as after a controller that died at the end: nothing is made twice
+    secret = site.cloud.place["secret_key"]
+    assert subprocess.run(["grep", "-rqF", "--", secret, os.path.join(site.folder, "work")], check=False).returncode == 1
     served = boot(back, boot_mode, nic["MacAddress"], tmp_path)
     print(f"\n{path}: recovered in {recovered - began:.0f} s, {got.blocks} blocks read back, served {served:.0f} s after power-on ({boot_mode})")
 
