@@ -36,7 +36,9 @@ class Site:
         self.play.hosts = {name: dict(shared, **variables) for name, variables in machines.items()}
 
     def run(self, playbook, *arguments, fails=False):
-        return self.play.run_playbook(f"agnostic.recovery.{playbook}", *arguments, fails=fails)
+        text = self.play.run_playbook(f"agnostic.recovery.{playbook}", *arguments, fails=fails)
+        print(text)                      # for when a test fails
+        return text
 
     def plan_id(self, text):
         return re.search(r"plan-[0-9a-f]{10}", text).group()
@@ -87,6 +89,7 @@ def test_a_failover_by_waves(site):
     began = {event["machine"]: event["start"] for event in run["timeline"] if event["name"] == "restore"}
     served = {event["machine"]: event["end"] for event in run["timeline"] if event["name"] == "boot"}
     assert began["web"] > served["db"] and began["bad"] < served["db"]
+    assert machines["web"]["target"]["isolated"] is False and machines["web"]["target"]["lifetime"] > 86400 * 365
     guests = site.guests()
     assert set(guests) >= {"db", "web"}
 
@@ -111,6 +114,8 @@ def test_a_wave_is_not_begun_without_the_earlier_one(site):
     assert {machine["name"] for machine in run["machines"]} == {"bad", "web"}
     assert not [event for event in run["timeline"] if event["machine"] == "web"]
     assert run["resources_left"] == 0 and site.guests() == {}
+    target = next(machine["target"] for machine in run["machines"] if machine["name"] == "bad")
+    assert target["isolated"] is True and target["lifetime"] == 600      # a drill must not reach production, and ends by itself
 
 
 def test_a_machine_without_an_image_stops_the_plan(site):
