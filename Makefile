@@ -5,7 +5,7 @@
 # Every target does its own set-up on a Debian machine, as root.
 
 SHELL := /bin/bash
-.PHONY: help drill drill-control test lint sanity sanity-all units system e2e live chaos fleet matrix scale fuzz bench clean
+.PHONY: help aws drill drill-control test lint sanity sanity-all units system e2e live chaos fleet matrix scale fuzz bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ e2e: ## one real drill, asserted
 
 live: ## capture real servers in QEMU while they work, recover them, compare
 	@tests/tools/live tests/live/test_live.py
+
+aws: ## recover the demo machine to an emulated AWS, boot what lies there
+	@tests/tools/aws
 
 matrix: ## boot recovered machines of many kinds on hardware of many kinds: SET=smoke or full, or CASE=name
 	@tests/tools/matrix

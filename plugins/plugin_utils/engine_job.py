@@ -30,12 +30,14 @@ POLL_GROWTH = 1.3
 
 class EngineJobAction(EngineAction):
     """A task that is an engine job. Subclasses name the `kind` of the job, the options for its `keys` (at most one is given) and its other
-    `arguments`, and say how a good end is told in one line (`summary`).
+    `arguments`, and say how a good end is told in one line (`summary`). `place` are the options that name where it works.
     """
 
     kind = ""
+    place = REPOSITORY_SPEC
     keys = {}
     arguments = {}
+    required_if = ()
     _supports_check_mode = True
     _supports_async = False
     _supports_diff = False
@@ -69,9 +71,9 @@ class EngineJobAction(EngineAction):
     def _options(self):
         """(the job's specification, {option: value} of the manners of doing it)."""
         spec = {}
-        for part in (REPOSITORY_SPEC, self.keys, self.arguments, PRIORITY_SPEC, JOB_SPEC):
+        for part in (self.place, self.keys, self.arguments, PRIORITY_SPEC, JOB_SPEC):
             spec.update(for_controller(part))
-        options = self.validate_argument_spec(spec, mutually_exclusive=[sorted(self.keys)])[1]
+        options = self.validate_argument_spec(spec, mutually_exclusive=[sorted(self.keys)], required_if=self.required_if)[1]
         manners = {name: options.pop(name) for name in MANNERS}
         if manners["poll"] <= 0 or manners["progress"] < 0 or manners["reconnect"] < 0:
             raise AnsibleActionFail("poll must be more than 0; progress and reconnect must not be less than 0.")

@@ -4,10 +4,12 @@
 
 """Servers that tests of several areas use, started once, when the first test asks for them."""
 
+import importlib
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -79,3 +81,15 @@ def _moto_url(process, log):
                 return word
         time.sleep(0.2)
     raise AssertionError("moto did not start")
+
+
+@pytest.fixture(scope="session", name="cloud")
+def fixture_cloud(tmp_path_factory):
+    """An emulated AWS: moto with the extension in tests/aws."""
+    python = os.path.join(os.environ.get("AGNOSTIC_RECOVERY_VENVS", ""), "moto", "bin", "python")
+    if not os.path.exists(python):
+        pytest.skip("there is no virtual environment with moto; tests/tools/system makes it")
+    sys.path.insert(0, os.path.join(TOOLS, "..", "aws"))
+    emulation = importlib.import_module("emulated_aws")
+    with emulation.emulated_aws(python, str(tmp_path_factory.mktemp("aws"))) as cloud:
+        yield cloud

@@ -18,10 +18,10 @@ from ..repository.open import repository_name
 
 def with_host_paths(spec):
     """The specification with absolute paths of this host: "~" is the home of the user that runs the job."""
-    changed = _host_path(_host_path(spec, "key_file"), "path")
-    changed["repository"] = _host_path(_host_path(spec["repository"], "path"), "ca_bundle")
-    if spec.get("target"):
-        changed["target"] = _host_path(_host_path(spec["target"], "path"), "ca_bundle")
+    changed = _host_path(_host_path(_host_path(spec, "key_file"), "path"), "ca_bundle")
+    for place in ("repository", "target"):
+        if spec.get(place):
+            changed[place] = _host_path(_host_path(spec[place], "path"), "ca_bundle")
     if spec.get("disks"):
         changed["disks"] = [_host_path(disk, "path") for disk in spec["disks"]]
     return changed
@@ -43,7 +43,7 @@ def job_id(spec):
         "kind": spec["kind"],
         "check": bool(spec.get("check")),
         "machine": spec.get("machine") or "",
-        "repository": repository_name(spec["repository"]),
+        "repository": repository_name(spec["repository"]) if spec.get("repository") else "",
         "image": spec.get("image") or "",
         "disks": sorted([disk["name"], disk["path"]] for disk in spec.get("disks") or ()),
     }
@@ -57,6 +57,8 @@ def job_id(spec):
     if spec["kind"] == "replicate":
         identity["target"] = repository_name(spec["target"])
         identity["images"] = sorted(spec.get("images") or ())
+    if spec["kind"] == "snapshot":
+        identity["snapshot"] = [spec["state"], _snapshot_name(spec)]
     if spec.get("path"):
         identity["path"] = spec["path"]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode("utf-8")).hexdigest()[:16]
@@ -78,12 +80,18 @@ def resources(spec):
         return ["replication into {0}".format(repository_name(spec["target"]))]
     if spec["kind"] == "export":
         return ["write to {0}".format(os.path.realpath(spec["path"]))]
+    if spec["kind"] == "snapshot":
+        return ["snapshot {0}".format(_snapshot_name(spec))]
     return []
+
+
+def _snapshot_name(spec):
+    return "{0} in {1}".format(spec["name"], spec.get("endpoint_url") or spec.get("region") or "the default region")
 
 
 def may_be_handed_out(spec):
     """Whether the result of an earlier run still answers this call: not what was checked then, nor disks or files that are gone since."""
-    if spec.get("check"):
+    if spec.get("check") or spec["kind"] == "snapshot":      # asking AWS tells what is there now
         return False
     if spec["kind"] == "export":
         return os.path.exists(spec["path"])

@@ -57,6 +57,19 @@ KEY_SPEC = {
 }
 CAPTURE_KEY_SPEC = dict(KEY_SPEC, capture_credential={"type": "str", "no_log": True})
 
+# How AWS is reached; documented in the doc fragment aws, read by target/aws.py.
+AWS_SPEC = {
+    "region": {"type": "str"},
+    "endpoint_url": {"type": "str"},
+    "access_key": {"type": "str", "no_log": False},
+    "secret_key": {"type": "str", "no_log": True},
+    "session_token": {"type": "str", "no_log": True},
+    "ca_bundle": {"type": "path"},
+    "connect_timeout": {"type": "float", "default": 10.0},
+    "read_timeout": {"type": "float", "default": 60.0},
+    "retry_seconds": {"type": "float", "default": 300.0},
+}
+
 # Documented in the module image_capture; read by source/hooks.py.
 HOOKS_SPEC = {
     "type": "list", "elements": "dict", "default": [],

@@ -14,10 +14,11 @@ from .import_task import run_import
 from .prune_task import run_prune
 from .replicate_task import run_replicate
 from .restore_task import run_restore
+from .snapshot_task import run_snapshot
 from .verify_task import run_verify
 
 TASKS = {"capture": run_capture, "export": run_export, "import": run_import, "prune": run_prune, "replicate": run_replicate,
-         "restore": run_restore, "verify": run_verify}
+         "restore": run_restore, "snapshot": run_snapshot, "verify": run_verify}
 
 
 def run(spec, progress):

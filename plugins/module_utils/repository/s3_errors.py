@@ -4,7 +4,9 @@
 
 """What errors of boto3 mean: something that may pass, or something for the operator to put right."""
 
-from ..errors import RepositoryError
+from typing import Type
+
+from ..errors import RecoveryError, RepositoryError
 from .retry import TransientError
 
 MISSING = ("NoSuchKey",)
@@ -51,7 +53,7 @@ def translate(error: Exception, label: str, action: str) -> Exception:
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
         return _of_server(answer, label, action)
-    return _of_client(error, label)
+    return of_client(error, label)
 
 
 def _of_server(answer: dict, label: str, action: str) -> Exception:
@@ -60,7 +62,7 @@ def _of_server(answer: dict, label: str, action: str) -> Exception:
     metadata = answer.get("ResponseMetadata", {})
     status = metadata.get("HTTPStatusCode", 0)
     if code in _TRANSIENT or (status >= 500 and status not in (501, 507)):
-        return TransientError(f"the server answered {code} (HTTP {status})", answered=True, pause=_pause(metadata.get("HTTPHeaders", {})))
+        return TransientError(f"the server answered {code} (HTTP {status})", answered=True, pause=pause(metadata.get("HTTPHeaders", {})))
     if code in _ADVICE:
         return RepositoryError(f"{label}: {_ADVICE[code]} ({code})")
     if code in ("AccessDenied", "403") or status in (401, 403):
@@ -70,16 +72,17 @@ def _of_server(answer: dict, label: str, action: str) -> Exception:
     return RepositoryError(f"{label}: the server refused to {action}: {code} {message} (HTTP {status}). Check endpoint, bucket and region.")
 
 
-def _of_client(error: Exception, label: str) -> Exception:
+def of_client(error: Exception, label: str, kind: Type[RecoveryError] = RepositoryError) -> Exception:
+    """A TransientError or an error of the type `kind` for what boto3 raised without an answer of the server."""
     name, text = type(error).__name__, str(error)
     if name in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"):
-        return RepositoryError(f"{label}: this host has no credentials ({text}). Give access_key and secret_key, or let the environment, "
-                               "~/.aws or the role of the machine provide them.")
+        return kind(f"{label}: this host has no credentials ({text}). Give access_key and secret_key, or let the environment, "
+                    "~/.aws or the role of the machine provide them.")
     if name == "SSLError" and _is_about_trust(text):
-        return RepositoryError(f"{label}: no trusted TLS connection ({text}). Give the certificate authority of the server as ca_bundle, "
-                               "and check that the endpoint is the name in its certificate and speaks TLS.")
+        return kind(f"{label}: no trusted TLS connection ({text}). Give the certificate authority of the server as ca_bundle, "
+                    "and check that the endpoint is the name in its certificate and speaks TLS.")
     if name in ("ParamValidationError", "InvalidRegionError", "ValueError"):
-        return RepositoryError(f"{label}: boto3 does not accept this location: {text}")
+        return kind(f"{label}: boto3 does not accept this location: {text}")
     if name in ("SSLError", "IncompleteReadError", "ResponseParserError") or _is_of_network(error):
         return TransientError(text[:1].lower() + text[1:].rstrip("."))
     return error                 # a defect
@@ -95,7 +98,7 @@ def _is_of_network(error: Exception) -> bool:
     return isinstance(error, OSError) or bool(names & {"HTTPClientError", "ConnectionError", "HTTPError", "HTTPException"})
 
 
-def _pause(headers: dict) -> float:
+def pause(headers: dict) -> float:
     """Retry-After in seconds, at most a minute; 0 where there is none."""
     text = headers.get("retry-after", "")
     return min(60.0, float(text)) if text.isdigit() else 0.0

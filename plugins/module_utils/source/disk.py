@@ -9,6 +9,7 @@ import fcntl
 import os
 import stat
 import struct
+from typing import Iterator, Tuple
 
 from ..errors import SourceError
 from .directread import DirectReader
@@ -55,6 +56,25 @@ class DiskSource:
         except OSError as error:
             raise SourceError(f"Disk {self.name} ({self.path}) cannot be read at offset {offset}, length {length}: {error.strerror}. "
                               "Check the disk and the kernel log.") from error
+
+    def allocated(self) -> Iterator[Tuple[int, int]]:
+        """The stretches [start, end) that a disk file holds, in order; its holes read as zeros. All of a block device.
+
+        lseek(2), SEEK_DATA and SEEK_HOLE: where a file system knows no holes, the file is one stretch.
+        """
+        end = 0
+        while end < self.size:
+            start, end = end, self.size
+            if not self._is_device:
+                try:
+                    start = os.lseek(self._fd, start, os.SEEK_DATA)
+                    end = os.lseek(self._fd, start, os.SEEK_HOLE)
+                except OSError as error:
+                    if error.errno == errno.ENXIO:       # nothing but a hole up to the end
+                        return
+                    if error.errno != errno.EINVAL:
+                        raise SourceError(f"Disk {self.name} ({self.path}) does not tell its holes: {error.strerror}.") from error
+            yield start, min(end, self.size)
 
     def direct(self) -> "DirectReader":
         """A reader of what is on the disk now, past every cache: of a mounted file system that was frozen, or that is in use.

@@ -78,7 +78,7 @@ def test_a_store_that_takes_nothing_ends_a_capture_clearly(new_location, behind_
     shop = store_shop.Shop(location, chunks=3)
     proxy, through = behind_proxy(dict(location, read_timeout=2, retry_seconds=2))
     proxy.faults = fault_proxy.Faults([fault], of=1, in_a_row=1000, wanted=lambda method, path: method == "PUT" and "/chunks/" in path)
-    with pytest.raises(RepositoryError, match=r"storing chunks/\S+ failed \d+ times in .* Check the store and the network"):
+    with pytest.raises(RepositoryError, match=r"storing chunks/\S+ failed \d+ times in .* Check it and the network"):
         shop.capture(through)
     assert shop.verify() == []
     image = shop.capture()

@@ -12,7 +12,7 @@ yaml = pytest.importorskip("yaml")
 pytest.importorskip("ansible")
 
 BASE = "ansible_collections.agnostic.recovery.plugins."
-JOBS = ("image_capture", "image_export", "image_import", "image_prune", "image_replicate", "image_restore", "image_verify")
+JOBS = ("ebs_snapshot", "image_capture", "image_export", "image_import", "image_prune", "image_replicate", "image_restore", "image_verify")
 
 
 def documented(name):
@@ -48,8 +48,8 @@ def test_options_are_documented_as_they_are_checked(name):
     job = importlib.import_module(BASE + "plugin_utils.engine_job")
     action = importlib.import_module(BASE + "action." + name).ActionModule
     common = importlib.import_module(BASE + "module_utils.job.options")
-    spec = dict(common.REPOSITORY_SPEC)
-    for part in (action.keys, action.arguments, common.PRIORITY_SPEC, job.JOB_SPEC):
+    spec = {}
+    for part in (action.place, action.keys, action.arguments, common.PRIORITY_SPEC, job.JOB_SPEC):
         spec.update(part)
     assert_same(documented(name), spec)
 
@@ -65,7 +65,7 @@ def marked(spec):
 def test_secrets_are_marked():
     options = importlib.import_module(BASE + "module_utils.job.options")
     secrets = importlib.import_module(BASE + "module_utils.job.secrets")
-    assert set(marked(options.CAPTURE_KEY_SPEC)) | set(marked(options.REPOSITORY_SPEC)) == set(secrets.SECRET_OPTIONS)
+    assert set(marked(options.CAPTURE_KEY_SPEC)) | set(marked(options.REPOSITORY_SPEC)) | set(marked(options.AWS_SPEC)) == set(secrets.SECRET_OPTIONS)
 
 
 def test_paths_of_hosts_are_left_as_they_are():

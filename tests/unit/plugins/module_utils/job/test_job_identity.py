@@ -41,6 +41,17 @@ def test_verifications_differ_by_images_and_level():
     assert len(ids) == 4
 
 
+def test_snapshots_differ_by_name_region_and_what_is_wanted():
+    snapshot = {"kind": "snapshot", "state": "present", "name": "a", "path": "/d"}
+    ids = {identity.job_id(dict(snapshot, **change)) for change in (
+        {}, {"name": "b"}, {"region": "r"}, {"state": "absent"}, {"path": "/e"}, {"secret_key": "s"}, {"workers": 2})}
+    assert len(ids) == 5
+    assert identity.resources(snapshot) == ["snapshot a in the default region"]
+    assert identity.resources(dict(snapshot, state="absent", path=None)) == identity.resources(snapshot)
+    assert not identity.may_be_handed_out(snapshot)
+    assert identity.with_host_paths(dict(snapshot, path="/x/../d"))["path"] == "/d"
+
+
 def test_the_id_says_what_it_is_and_holds_no_path():
     assert identity.job_id(SPEC).startswith("capture-web1-")
     assert identity.job_id(dict(SPEC, machine="../../ü b")).startswith("capture-b-")
