@@ -31,7 +31,7 @@ options:
       - V(resource) announces something that will be created next.
       - V(gone) notes that it is gone again, with the proof.
       - V(end) ends the journal.
-      - V(read) changes nothing and returns the resources.
+      - V(read) changes nothing and returns the resources, and with O(machine) how far the run has come with it.
     type: str
     required: true
     choices: [begin, event, record, resource, gone, end, read]
@@ -87,7 +87,7 @@ options:
   data:
     description:
       - With O(state=record), the measurement, as the module that made it returned it.
-      - A screenshot has C(file) and C(caption).
+      - A screenshot has C(file), its name in the run's directory, C(caption), and C(content), the picture in base64, when it is not there yet.
     type: raw
   proof:
     description: With O(state=gone), how it was shown, one sentence each.
@@ -144,6 +144,14 @@ resources:
   returned: with O(state=read)
   type: list
   elements: dict
+steps:
+  description: Steps that have ended well with the machine, each with its detail.
+  returned: with O(state=read) and O(machine)
+  type: dict
+records:
+  description: What was recorded last of the machine, by section.
+  returned: with O(state=read) and O(machine)
+  type: dict
 teardown:
   description: Those that are not shown gone, in the order in which to remove them.
   returned: with O(state=read)
@@ -151,13 +159,14 @@ teardown:
   elements: dict
 """
 
+import base64
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RecoveryError
 from ..module_utils.runbook.evidence import SECTIONS
-from ..module_utils.runbook.journal import Journal, new_run_id, open_resources, read_journal, resources
+from ..module_utils.runbook.journal import Journal, new_run_id, open_resources, progress, read_journal, resources
 
 
 def begin(parameters, check_mode):
@@ -168,11 +177,23 @@ def begin(parameters, check_mode):
     return dict(changed=True, run_id=run_id, run_dir=run_dir)
 
 
-def show(run_dir):
+def show(run_dir, machine):
     entries = read_journal(run_dir)
     run_id = next((entry["run"] for entry in entries if entry["type"] == "begin"), "")
-    return dict(changed=False, run_dir=run_dir, run_id=run_id, resources=[dict(found._asdict()) for found in resources(entries)],
-                teardown=[dict(found._asdict()) for found in open_resources(entries)])
+    result = dict(changed=False, run_dir=run_dir, run_id=run_id, resources=[dict(found._asdict()) for found in resources(entries)],
+                  teardown=[dict(found._asdict()) for found in open_resources(entries)])
+    if machine:
+        result["steps"], result["records"] = progress(entries, machine)
+    return result
+
+
+def keep_picture(run_dir, data):
+    """A screenshot without its content, which goes to a file beside the journal; any other record as it is."""
+    if not isinstance(data, dict) or "content" not in data or "file" not in data:
+        return data
+    with open(os.path.join(run_dir, os.path.basename(data["file"])), "wb") as stream:
+        stream.write(base64.b64decode(data["content"]))
+    return {key: value for key, value in data.items() if key != "content"}
 
 
 def write(parameters, check_mode):
@@ -183,7 +204,7 @@ def write(parameters, check_mode):
     elif state == "event":
         journal.event(parameters["name"], parameters["phase"], parameters["machine"], parameters["status"], parameters["detail"])
     elif state == "record":
-        journal.record(parameters["section"], parameters["data"], parameters["machine"])
+        journal.record(parameters["section"], keep_picture(parameters["run_dir"], parameters["data"]), parameters["machine"])
     elif state == "resource":
         journal.resource(parameters["kind"], parameters["id"], parameters["machine"], parameters["attributes"])
     elif state == "gone":
@@ -230,10 +251,10 @@ def main():
         if state == "begin":
             result = begin(module.params, module.check_mode)
         elif state == "read":
-            result = show(module.params["run_dir"])
+            result = show(module.params["run_dir"], module.params["machine"])
         else:
             result = write(module.params, module.check_mode)
-    except RecoveryError as error:
+    except (RecoveryError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -164,6 +164,27 @@ def open_resources(entries):
     return [resource for resource in reversed(resources(entries)) if not resource.gone]
 
 
+def progress(entries, machine):
+    """How far the run has come with a machine: ({step that ended well: detail}, {section: data recorded last}).
+
+    What was done before the machine's folder was removed is done no more.
+    """
+    steps, records = {}, {}
+    folders = {entry["id"] for entry in entries if entry["type"] == "resource" and entry["kind"] == "folder" and entry.get("machine") == machine}
+    for entry in entries:
+        if entry["type"] == "gone" and entry["kind"] == "folder" and entry["id"] in folders:
+            steps, records = {}, {}
+        elif entry.get("machine") != machine:
+            continue
+        elif entry["type"] == "event" and entry["phase"] != "begin" and entry["status"] == "ok":
+            steps[entry["name"]] = entry["detail"]
+        elif entry["type"] == "event":
+            steps.pop(entry["name"], None)               # it is done once more
+        elif entry["type"] == "record":
+            records[entry["section"]] = entry["data"]
+    return steps, records
+
+
 def _open_index(found, entry):
     for index, resource in enumerate(found):
         if (resource.kind, resource.id) == (entry["kind"], entry["id"]) and not resource.gone:
