@@ -39,7 +39,7 @@ options:
   disk:
     description:
       - GiB of the disk that the flavour must give, for a machine that boots from an image.
-      - V(0) for one that boots from a volume. A flavour whose disk has no size of its own always fits.
+      - V(0) for one that boots from a volume.
     type: int
     default: 0
   firmware:
@@ -102,7 +102,7 @@ flavor:
       description: Memory in MiB.
       type: int
     disk:
-      description: GiB of its root disk; 0 where it has no size of its own.
+      description: GiB of its root disk; 0 where it is for servers that boot from a volume.
       type: int
 properties:
   description: Properties of the image, or image metadata of the boot volume.

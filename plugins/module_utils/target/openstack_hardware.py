@@ -5,7 +5,8 @@
 """How a machine's hardware is said in OpenStack: by a flavour its size, by properties of the image or boot volume all else.
 
 Sources: Glance, "Useful image properties"; nova/objects/fields.py (DiskBus, SCSIModel, VIFModel, FirmwareType), which is what Nova accepts;
-Nova, "UEFI" (q35 is what its tests boot with UEFI); Nova, "Extra specs".
+Nova, "UEFI" (q35 is what its tests boot with UEFI); Nova, "Extra specs"; Nova's policy os_compute_api:servers:create:zero_disk_flavor (since
+Stein only administrators may boot an image with a flavour whose disk has no size).
 """
 
 import fnmatch
@@ -34,7 +35,7 @@ class Flavor(NamedTuple):
     name: str
     vcpus: int
     ram: int                               # MiB
-    disk: int = 0                          # GiB of the root disk, 0: as large as the image or volume
+    disk: int = 0                          # GiB of the root disk, 0: for servers that boot from a volume
     extra_specs: Tuple[str, ...] = ()      # their names
 
 
@@ -87,7 +88,7 @@ def _lacks(flavor, need):
         return f"{flavor.vcpus} CPUs"
     if flavor.ram < need.memory:
         return f"{flavor.ram} MiB"
-    return f"{flavor.disk} GiB" if 0 < flavor.disk < need.disk else ""
+    return f"{flavor.disk} GiB" if flavor.disk < need.disk else ""
 
 
 def _size(flavor):

@@ -25,7 +25,7 @@ ALL = [LARGE, BROAD, DEVICE, EVEN, SMALL]
     (Need(2, 4096), ("*",), EVEN),                       # not the exact one, whose device another machine may need
     (Need(4, 8193), ("*",), LARGE),
     (Need(4, 8192), ("*broad", "*large"), LARGE),        # twice the memory is less than four times the processors
-    (Need(1, 1024, 41), ("*",), LARGE),                  # a disk without a size of its own holds any image
+    (Need(8, 1024, 20), ("*",), BROAD),
     (Need(1, 1024, 11), ("*",), EVEN),
 ])
 def test_least_surplus(need, patterns, chosen):
@@ -37,13 +37,15 @@ def test_nothing_is_large_enough():
         choose_flavor([EVEN, SMALL], Need(64, 1024))
     with pytest.raises(TargetError, match=r"a disk of 50 GiB\. There are: m\.small \(10 GiB\)"):
         choose_flavor([SMALL], Need(1, 1024, 50))
+    with pytest.raises(TargetError, match=r"m\.large \(0 GiB\)"):      # a disk of no size is for servers that boot from a volume
+        choose_flavor([LARGE], Need(1, 1024, 1))
     with pytest.raises(TargetError, match="There are: none"):
         choose_flavor(ALL, Need(1, 1), ("x*",))
 
 
 def test_named_flavor_must_hold_the_disk():
     check_flavor(SMALL, Need(8, 65536, 10))              # less memory than there was is for the operator to decide
-    check_flavor(LARGE, Need(1, 1, 1000))
+    check_flavor(LARGE, Need(1, 1, 1000))                # the cloud may allow it
     check_flavor(SMALL, Need(1, 1))
     with pytest.raises(TargetError, match="m.small gives a disk of 10 GiB"):
         check_flavor(SMALL, Need(1, 1, 11))
