@@ -53,7 +53,8 @@ class Site:
     def connect_host(self):
         """Gives this machine an address in the external network, and the workers' network a router to it."""
         subprocess.run(["ip", "address", "replace", HOST + "/24", "dev", "br-ex"], check=True)
-        subprocess.run(["ip", "link", "set", "br-ex", "up"], check=True)
+        # The router drops what the kernel leaves in one piece to be cut later, for it is larger than what fits into the workers' network.
+        subprocess.run(["ip", "link", "set", "dev", "br-ex", "up", "gso_max_segs", "1"], check=True)
         external = self.admin.network.create_network(name="external", is_router_external=True, provider_network_type="flat",
                                                      provider_physical_network="physnet1")
         self.admin.network.create_subnet(network_id=external.id, name="external", ip_version=4, cidr="198.51.100.0/24", gateway_ip=HOST,
