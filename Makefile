@@ -5,7 +5,7 @@
 # Every target does its own set-up on a Debian machine, as root.
 
 SHELL := /bin/bash
-.PHONY: help drill drill-control test lint sanity sanity-all units system e2e live openstack chaos matrix scale fuzz bench clean
+.PHONY: help drill drill-control test lint sanity sanity-all units system e2e live openstack chaos fleet matrix scale fuzz bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ openstack: ## a real OpenStack on this machine: recover machines in it through G
 chaos: ## kill -9 of capture, prune and replicate running together, 100 rounds; of captures of a real server at the worst moments
 	@tests/tools/chaos
 	@tests/tools/live tests/live/test_chaos.py
+
+fleet: ## six machines fail over at once, one of them broken, while the controller is killed ten times
+	@tests/tools/fleet
 
 scale: ## list, prune and verify a repository of 10,000 images and 5 million chunks
 	@tests/tools/scale

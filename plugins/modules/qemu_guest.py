@@ -73,7 +73,7 @@ options:
         type: bool
         default: false
   nics:
-    description: Network cards, each with a network of its own inside QEMU.
+    description: Network cards, each with a network of its own inside QEMU or connected to a segment.
     type: list
     elements: dict
     default: []
@@ -105,6 +105,13 @@ options:
         description: The guest reaches nothing outside. Turn this off only for a guest that may reach production.
         type: bool
         default: true
+      segment:
+        description:
+          - Directory of the segment (M(agnostic.recovery.qemu_segment)) that the card is connected to, so that the guest reaches the others
+            there. The segment has its own O(nics[].network), gateway and isolation; O(nics[].address) must be the one that the guest has,
+            as forwarded ports lead to it.
+        type: path
+        default: ''
       forwards:
         description: TCP ports of the guest that this host shall reach.
         type: list
@@ -273,6 +280,7 @@ NIC = dict(
     gateway=dict(type="str", default=""),
     address=dict(type="str", default=""),
     isolated=dict(type="bool", default=True),
+    segment=dict(type="path", default=""),
     forwards=dict(type="list", elements="dict", default=[], options=FORWARD),
 )
 DISK = dict(

@@ -25,7 +25,7 @@ attributes:
 options:
   state:
     description:
-      - V(begin) makes the run's directory and begins its journal.
+      - V(begin) makes the run's directory and begins its journal, or with O(resume) finds the one to go on with.
       - V(event) notes that the step O(name) begins, ends, or happened.
       - V(record) notes what a step measured.
       - V(resource) announces something that will be created next.
@@ -56,9 +56,15 @@ options:
     description:
       - With O(state=resource), what tear-down must know.
       - With O(state=begin) they are C(title), C(disaster) (time of the disaster, such as C(2026-11-22T01:02:03Z), from which RTO and RPO
-        are counted then) and C(expect_failure) (the run proves that a machine does not come up).
+        are counted then), C(expect_failure) (the run proves that a machine does not come up) and C(plan) (id of the plan).
     type: dict
     default: {}
+  resume:
+    description:
+      - With O(state=begin), go on with the newest run under O(root) that has the same C(plan) in O(attributes) and has not ended well, if
+        there is one. So a run whose controller died goes on, also from another controller.
+    type: bool
+    default: false
   machine:
     description: Machine that the entry is about. Empty for the run as a whole.
     type: str
@@ -83,7 +89,7 @@ options:
   section:
     description: With O(state=record), what was measured.
     type: str
-    choices: [image, restore, fixup, target, checks, screenshot, console, warning, versions]
+    choices: [image, restore, fixup, target, checks, screenshot, console, warning, versions, plan]
   data:
     description:
       - With O(state=record), the measurement, as the module that made it returned it.
@@ -134,6 +140,10 @@ run_dir:
   description: Directory of the run.
   returned: always
   type: str
+resumed:
+  description: Whether a run that had begun before goes on.
+  returned: with O(state=begin)
+  type: bool
 run_id:
   description: Id of the run.
   returned: with O(state=begin) and O(state=read)
@@ -166,15 +176,19 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RecoveryError
 from ..module_utils.runbook.evidence import SECTIONS
-from ..module_utils.runbook.journal import Journal, new_run_id, open_resources, progress, read_journal, resources
+from ..module_utils.runbook.journal import Journal, find_unfinished, new_run_id, open_resources, progress, read_journal, resources
 
 
 def begin(parameters, check_mode):
+    plan_id = parameters["attributes"].get("plan")
+    unfinished = find_unfinished(parameters["root"], plan_id) if parameters["resume"] and parameters["root"] and plan_id else ""
+    if unfinished:
+        return dict(changed=False, resumed=True, run_id=os.path.basename(unfinished), run_dir=unfinished)
     run_id = parameters["run_id"] or new_run_id(parameters["kind"])
     run_dir = parameters["run_dir"] or os.path.join(parameters["root"], run_id)
     if not check_mode:
         Journal(run_dir).begin(run_id, parameters["kind"], parameters["attributes"])
-    return dict(changed=True, run_id=run_id, run_dir=run_dir)
+    return dict(changed=True, resumed=False, run_id=run_id, run_dir=run_dir)
 
 
 def show(run_dir, machine):
@@ -222,6 +236,7 @@ def main():
             root=dict(type="path"),
             kind=dict(type="str"),
             run_id=dict(type="str"),
+            resume=dict(type="bool", default=False),
             id=dict(type="str"),
             attributes=dict(type="dict", default={}),
             machine=dict(type="str", default=""),

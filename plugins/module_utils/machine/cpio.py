@@ -9,12 +9,15 @@ to a multiple of 4, the content, zeros up to a multiple of 4. The entry "TRAILER
 from the archive's start.
 """
 
+import re
+
 from typing import Callable, Iterable, NamedTuple, Optional, Tuple
 
 MAGICS = (b"070701", b"070702")
 TRAILER = "TRAILER!!!"
 
 _HEADER = 110                # magic and 13 numbers of 8 hexadecimal digits
+_NUMBERS = re.compile(rb"[0-9A-Fa-f]{104}")
 _PATH_LIMIT = 4096           # PATH_MAX of the kernel, with the final NUL
 
 
@@ -101,11 +104,10 @@ class ArchiveReader:
         raw = self._exact(_HEADER)
         if raw[:6] not in MAGICS:
             raise CpioError("no cpio header where one should be")
-        try:
-            inode, mode, nlink, size, name_size = (int(raw[at:at + 8], 16) for at in (6, 14, 38, 54, 94))
-            device = int(raw[62:70], 16), int(raw[70:78], 16)
-        except ValueError:
+        if not _NUMBERS.match(raw, 6):           # int() would also take signs, spaces and underscores
             raise CpioError("a cpio header that is no number")
+        inode, mode, nlink, size, name_size = (int(raw[at:at + 8], 16) for at in (6, 14, 38, 54, 94))
+        device = int(raw[62:70], 16), int(raw[70:78], 16)
         if not 0 < name_size <= _PATH_LIMIT:
             raise CpioError(f"a name of {name_size} bytes")
         path = self._exact(name_size).rstrip(b"\0").decode("utf-8", "surrogateescape")

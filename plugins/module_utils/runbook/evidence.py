@@ -8,14 +8,14 @@
 
 run:     {"id", "kind", "expected_failure": bool, "started", "ended", "disaster", "result": "passed" | "failed" | "incomplete", "reason",
           "rto_seconds", "machines": [machine, ...], "timeline": [event, ...], "resources": [resource, ...], "resources_left": int,
-          "versions": {name: text}, "warnings": [text, ...]}
-machine: {"name", "passed", "rto_seconds", "rpo_seconds", "image", "stored", "restore", "fixup", "target", "checks": [result, ...],
+          "plan": id, "versions": {name: text}, "warnings": [text, ...]}
+machine: {"name", "wave", "passed", "rto_seconds", "rpo_seconds", "image", "stored", "restore", "fixup", "target", "checks": [result, ...],
           "screenshots": [{"file", "caption", "sha256"}], "console", "warnings"}
 event:   {"name", "machine", "start", "end", "seconds", "status": "ok" | "failed" | "open", "detail"}
 
 Times are ISO 8601 in UTC, sizes are bytes, durations are seconds; null is "not measured". Sections of journal records that are understood:
 image (as image_info returns it), restore, fixup (changes, findings, seconds), target, checks (list), screenshot ({"file", "caption"}),
-console (text), warning (text), versions ({name: text}).
+console (text), warning (text), versions ({name: text}), plan (as run_plan returns it).
 """
 
 import calendar
@@ -27,7 +27,7 @@ from ..errors import RecoveryError
 from .journal import resources
 
 SCHEMA, VERSION = "agnostic.recovery/evidence", 1
-SECTIONS = ("image", "restore", "fixup", "target", "checks", "screenshot", "console", "warning", "versions")
+SECTIONS = ("image", "restore", "fixup", "target", "checks", "screenshot", "console", "warning", "versions", "plan")
 
 
 class EvidenceError(RecoveryError):
@@ -65,14 +65,18 @@ def build_run(run_dir, entries):
         "id": begin["run"], "kind": begin["kind"], "title": attributes.get("title", ""),
         "expected_failure": bool(attributes.get("expect_failure")),
         "started": begin["time"], "ended": end["time"] if end else None, "disaster": attributes.get("disaster") or _declared(entries),
-        "timeline": timeline(entries), "versions": {}, "warnings": [],
+        "timeline": timeline(entries), "plan": attributes.get("plan", ""), "versions": {}, "warnings": [],
     }
     reference = parse_time(run["disaster"] or run["started"])
     run["machines"] = [_machine(run_dir, name, entries, reference) for name in _machine_names(entries)]
     run["resources"] = [dict(resource._asdict(), gone=resource.gone or None, proof=list(resource.proof)) for resource in resources(entries)]
     run["resources_left"] = sum(1 for resource in run["resources"] if not resource["gone"])
     for entry in _records(entries, ""):
-        if entry["section"] == "versions":
+        if entry["section"] == "plan":
+            waves = {planned["wanted"]["machine"]: planned["wanted"]["wave"] for planned in entry["data"]["machines"]}
+            for machine in run["machines"]:
+                machine["wave"] = waves.get(machine["name"])
+        elif entry["section"] == "versions":
             run["versions"].update(entry["data"])
         elif entry["section"] == "warning":
             run["warnings"].append(str(entry["data"]))
@@ -90,7 +94,7 @@ def _declared(entries):
 def _verdict(run, end):
     if end is None:
         return "incomplete", "the run did not come to its end"
-    if run["resources_left"]:
+    if run["resources_left"] and run["kind"] != "failover":          # what a failover has made stays
         return "failed", f"{run['resources_left']} of {len(run['resources'])} resources are not shown gone"
     if run["expected_failure"]:
         came_up = [machine["name"] for machine in run["machines"] if machine["passed"]]
@@ -142,20 +146,21 @@ def _records(entries, machine):
 
 
 def _machine(run_dir, name, entries, reference):
-    machine = {"name": name, "image": None, "stored": None, "restore": None, "fixup": None, "target": None, "checks": [], "screenshots": [],
+    machine = {"name": name, "wave": None, "image": None, "stored": None, "restore": None, "fixup": None, "target": None, "checks": [], "screenshots": [],
                "console": "", "warnings": []}
     for entry in _records(entries, name):
         section, data = entry["section"], entry["data"]
         if section == "checks":
-            machine["checks"] += data
+            # A run that went on has checked again; a machine that served already came back when it was first seen to.
+            machine["checks"] = machine["checks"] if _serves(machine["checks"]) and _serves(data) else data
         elif section == "screenshot":
             machine["screenshots"].append(_screenshot(run_dir, data))
         elif section == "warning":
             machine["warnings"].append(str(data))
         elif section in ("image", "restore", "fixup", "target", "console"):
             machine[section] = data
-    required = [check for check in machine["checks"] if check.get("required", True)]
-    machine["passed"] = bool(required) and all(check["passed"] for check in required)
+    required = _required(machine["checks"])
+    machine["passed"] = _serves(machine["checks"])
     # Recovery is over when the last thing that must work has been seen to work.
     machine["rto_seconds"] = round(max(check["finished"] for check in required) - reference, 1) if machine["passed"] else None
     image = machine["image"]
@@ -166,6 +171,14 @@ def _machine(run_dir, name, entries, reference):
     else:
         machine["rpo_seconds"] = None
     return machine
+
+
+def _required(checks):
+    return [check for check in checks if check.get("required", True)]
+
+
+def _serves(checks):
+    return bool(_required(checks)) and all(check["passed"] for check in _required(checks))
 
 
 def _stored(image):

@@ -141,6 +141,25 @@ def read_journal(run_dir):
     return entries
 
 
+def find_unfinished(root, plan_id):
+    """The directory of the newest run under `root` of this plan that has not ended well, "": there is none. Raises JournalError."""
+    found = []
+    for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
+        run_dir = os.path.join(root, name)
+        if not os.path.exists(os.path.join(run_dir, JOURNAL_FILE)):
+            continue
+        entries = read_journal(run_dir)
+        begin = next((entry for entry in entries if entry["type"] == "begin"), None)
+        if begin and begin.get("attributes", {}).get("plan") == plan_id and not _ended_well(entries):
+            found.append((begin["time"], run_dir))
+    return max(found)[1] if found else ""
+
+
+def _ended_well(entries):
+    last = next((entry for entry in reversed(entries) if entry["type"] == "end"), None)
+    return bool(last) and last["status"] == "ok"
+
+
 def resources(entries):
     """All resources of a run, in the order of their creation. One that was made again after it was gone is listed again."""
     found = []

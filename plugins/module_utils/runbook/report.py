@@ -14,7 +14,7 @@ import os
 
 from .evidence import parse_time
 from .report_style import STYLE
-from .summary import checks_text, duration_text, fixup_seconds, rate_text, size_text, used_text
+from .summary import checks_text, duration_text, fixup_seconds, left_text, name_text, rate_text, size_text, used_text
 
 _PICTURE_LIMIT = 8 << 20
 _CONSOLE_LINES = 60
@@ -66,7 +66,7 @@ def _machine(machine, run, run_dir):
     changes = (machine["fixup"] or {}).get("changes", [])
     as_wanted = "passed" if machine["passed"] != run["expected_failure"] else "failed"
     parts = [
-        f'<h3>{_e(machine["name"])} {_badge(as_wanted, "serves" if machine["passed"] else "does not serve")}</h3>',
+        f'<h3>{_e(name_text(machine))} {_badge(as_wanted, "serves" if machine["passed"] else "does not serve")}</h3>',
         _tiles(machine, run, len(changes)),
         _warnings(machine["warnings"]),
         _image(machine["image"]),
@@ -175,10 +175,11 @@ def _teardown(run):
     rows = []
     for resource in run["resources"]:
         proof = "".join(f"<li>{_e(sentence)}</li>" for sentence in resource["proof"])
-        state = f'{_badge("passed", "gone")}' if resource["gone"] else _badge("failed", "may exist")
+        state = _badge("passed", "gone") if resource["gone"] else _badge("passed", "in use") if run["kind"] == "failover" else \
+            _badge("failed", "may exist")
         rows.append([state, _e(resource["kind"]), f"<code>{_e(resource['id'])}</code>", _time(resource["created"]),
                      _time(resource["gone"]) if resource["gone"] else "", f"<ul>{proof}</ul>" if proof else ""])
-    title = f"Tear-down: {_gone(run)}"
+    title = left_text(run) if run["kind"] == "failover" else f"Tear-down: {_gone(run)}"
     if not rows:
         return f"<h4>{_e(title)}</h4>"
     return _table(title, ("State", "Kind", "What", "Announced", "Gone", "Proof"), rows)

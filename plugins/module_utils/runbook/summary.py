@@ -62,6 +62,15 @@ def checks_text(machine):
     return f"{passed} of {len(machine['checks'])}" if machine["checks"] else "none"
 
 
+def name_text(machine):
+    return machine["name"] if machine["wave"] is None else f"{machine['name']} (wave {machine['wave']})"
+
+
+def left_text(run):
+    """What a failover has made and left, in words."""
+    return f"{run['resources_left']} of {len(run['resources'])} resources are in use; the playbook teardown with {run['id']} removes them"
+
+
 def summary_lines(evidence):
     """Aligned lines of plain text for a terminal."""
     lines = []
@@ -69,15 +78,18 @@ def summary_lines(evidence):
         lines.append(_printable(f"{run['id']}  {run['result'].upper()}  {run['reason']}"))
         for machine in run["machines"]:
             lines += _machine_lines(machine)
-        gone = len(run["resources"]) - run["resources_left"]
-        lines.append(_row("tear-down", f"{gone} of {len(run['resources'])} resources shown gone"))
+        if run["kind"] == "failover":
+            lines.append(_row("made", left_text(run)))
+        else:
+            gone = len(run["resources"]) - run["resources_left"]
+            lines.append(_row("tear-down", f"{gone} of {len(run['resources'])} resources shown gone"))
         lines += [_row("left", f"{resource['kind']} {resource['id']}") for resource in run["resources"] if not resource["gone"]]
         lines += [_row("warning", warning) for warning in run["warnings"]]
     return lines
 
 
 def _machine_lines(machine):
-    lines = [_row("machine", machine["name"])]
+    lines = [_row("machine", name_text(machine))]
     if machine["image"]:
         lines.append(_row("image", f"{machine['image']['id']} ({machine['image'].get('consistency', '')})"))
         lines.append(_row("stored", f"{size_text(machine['stored']['stored_new'])} new ({used_text(machine['stored'])})"))

@@ -4,24 +4,15 @@
 
 """Starts, finds, stops and removes QEMU guests.
 
-A guest belongs to its run directory: QEMU's working directory is that directory, and this is also how a guest's process is recognised, so
-that a process id that was used again is never mistaken for it. Nothing here stays running but QEMU and a `timeout` above it, which ends the
-guest when its lifetime has passed, also when everything that knew of it is gone.
+A guest belongs to its run directory; qemu_process.py says how its process is known and ended. `segment` of a NIC connects it to a network
+that several guests share (qemu_segment.py); else each NIC has a network of its own inside QEMU.
 """
 
-# The library knows no AnsibleModule, whose run_command the rule asks for.
-# pylint: disable=ansible-bad-function
-
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
 import time
 
 from typing import NamedTuple, Tuple
@@ -29,16 +20,13 @@ from typing import NamedTuple, Tuple
 from ..errors import MachineError, TargetError
 from ..machine.data import from_data, to_data
 from . import qemu_command as command
+from . import qemu_process as process
+from . import qemu_segment
 from .qemu_command import Forward, Guest
 from .qemu_firmware import find_firmware
 from .qemu_probe import SANDBOX, abilities
-from .qmp import Qmp
 
 STATE_FILE = "guest.json"
-_LOCK_FILE = "lock"
-# QEMU gives back what it holds within seconds of being told to; these seconds are for slow disks.
-_QUIT_SECONDS = 15
-_START_SECONDS = 60
 _PORT_ATTEMPTS = 5
 
 
@@ -73,7 +61,7 @@ class _State(NamedTuple):
 
 def find(run_dir):
     """The guest that runs in `run_dir`, None where none does. Only its process id is known where its state file is lost."""
-    pid = _find_process(run_dir, "qemu")
+    pid = process.find_process(run_dir, "qemu")
     if not pid:
         return None
     state = _read_state(run_dir)
@@ -87,17 +75,17 @@ def start(guest, program=None):
     """
     command.check_guest(guest)
     os.makedirs(guest.run_dir, mode=0o700, exist_ok=True)
-    with _locked(guest.run_dir):
+    with process.locked(guest.run_dir):
         if not would_start(guest):
             return find(guest.run_dir), False
-        _remove_files(guest.run_dir)
+        _forget(guest.run_dir)
         return _start(guest, program), True
 
 
 def would_start(guest):
     """True where `start` would start the guest, False where exactly this one runs. Raises TargetError where either is impossible."""
     command.check_guest(guest)
-    if not _find_process(guest.run_dir, "qemu"):
+    if not process.find_process(guest.run_dir, "qemu"):
         return True
     state = _read_state(guest.run_dir)
     if state is None or state.guest != guest:
@@ -112,14 +100,14 @@ def stop(run_dir, timeout=60):
     """
     if not os.path.isdir(run_dir):
         return "not running"
-    with _locked(run_dir):
-        if not _find_process(run_dir, "qemu"):
+    with process.locked(run_dir):
+        if not process.find_process(run_dir, "qemu"):
             return "not running"
-        if timeout > 0 and _qmp(run_dir, "system_powerdown") and _wait_gone(run_dir, timeout):
+        if timeout > 0 and process.tell(run_dir, "system_powerdown") and process.wait_gone(run_dir, timeout):
             return "powered down"
-        if _qmp(run_dir, "quit") and _wait_gone(run_dir, _QUIT_SECONDS):
+        if process.tell(run_dir, "quit") and process.wait_gone(run_dir, process.QUIT_SECONDS):
             return "quit"
-        _kill(run_dir)
+        process.kill(run_dir)
         return "killed"
 
 
@@ -133,19 +121,31 @@ def remove(run_dir, timeout=0):
         return False, (f"{run_dir} does not exist",)
     state = _read_state(run_dir)
     how = stop(run_dir, timeout)
-    with _locked(run_dir):
-        _remove_files(run_dir)
+    with process.locked(run_dir):
+        _forget(run_dir)
     with contextlib.suppress(OSError):
-        os.unlink(os.path.join(run_dir, _LOCK_FILE))
+        os.unlink(os.path.join(run_dir, process.LOCK_FILE))
         os.rmdir(run_dir)
     return True, tuple([f"the guest was {how}" if how != "not running" else "the guest was not running"] + _prove_gone(run_dir, state))
 
 
+def user_networks(run_dir):
+    """The run directories whose QEMU holds the networks of the guest in `run_dir`: itself, or the segments that it is connected to."""
+    state = _read_state(run_dir)
+    return sorted({nic.segment or run_dir for nic in state.guest.nics}) if state else [run_dir]
+
+
+def _on_ports(state):
+    """The NICs of a guest with the host ports that were chosen for their forwards."""
+    chosen = iter(state.running.forwards)
+    return tuple(nic._replace(forwards=tuple(next(chosen) for _forward in nic.forwards)) for nic in state.guest.nics)
+
+
 def _prove_gone(run_dir, state):
-    left = [f"process {pid} still runs" for pid in [_find_process(run_dir, "qemu"), _find_process(run_dir, "timeout")] if pid]
+    left = [f"process {pid} still runs" for pid in process.find_processes(run_dir)]
     left += [f"{name} still exists in {run_dir}" for name in _own_files(run_dir)]
     ports = [(forward.host_address, forward.host_port) for forward in state.running.forwards] if state else []
-    left += [f"port {address}:{port} is still in use" for address, port in ports if not _is_free(address, port)]
+    left += [f"port {address}:{port} is still in use" for address, port in ports if not process.is_free(address, port)]
     if left:
         raise TargetError(f"The guest in {run_dir} is not gone: {'; '.join(left)}.")
     proofs = [f"no process runs in {run_dir}"]
@@ -169,10 +169,11 @@ def _start(guest, program):
         forwards = tuple(forward for nic in ready.nics for forward in nic.forwards)
         running = RunningGuest(guest.name, guest.run_dir, 0, accel, reason, forwards, began, began + guest.lifetime)
         _write_state(guest.run_dir, _State(guest, running))
-        arguments = command.build_command(ready, able.program, accel, SANDBOX if able.sandbox else "", firmware)
-        problem = _launch(guest, arguments)
+        segments = {nic.segment: qemu_segment.netdev(nic.segment) for nic in guest.nics if nic.segment}
+        arguments = command.build_command(ready, able.program, accel, SANDBOX if able.sandbox else "", firmware, segments)
+        problem = process.launch(guest.run_dir, guest.lifetime, arguments) or _open_forwards(ready)
         if problem is None:
-            running = running._replace(pid=_find_process(guest.run_dir, "qemu"))
+            running = running._replace(pid=process.find_process(guest.run_dir, "qemu"))
             _write_state(guest.run_dir, _State(guest, running))
             return running
         # A port that was free a moment ago may have been taken; another choice helps only where we chose.
@@ -182,35 +183,22 @@ def _start(guest, program):
     raise TargetError(_explain(guest, problem))
 
 
-def _launch(guest, arguments):
-    """Starts QEMU under its watcher. Returns None once it answers, else what it said before it ended."""
-    log_path = os.path.join(guest.run_dir, command.LOG_FILE)
-    with open(log_path, "wb") as log:
-        # `timeout` ends QEMU when the lifetime has passed; the parent-death signal ends QEMU should someone kill `timeout`.
-        process = subprocess.Popen(_watcher(guest.lifetime) + arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   cwd=guest.run_dir, env=dict(os.environ, TMPDIR=guest.run_dir), start_new_session=True)
-    deadline = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            # QEMU listens early, but greets only once all devices are up.
-            with Qmp(guest.run_dir, command.QMP_SOCKET, timeout=max(1.0, deadline - time.monotonic())):
-                return None
-        except (OSError, TargetError):
-            time.sleep(0.05)
-    hung = process.poll() is None
-    if hung:
-        _kill(guest.run_dir)
-        process.wait()
-    with open(log_path, encoding="utf-8", errors="replace") as log:
-        text = log.read().strip()
-    return text or (f"it did not answer within {_START_SECONDS} s" if hung else f"it ended at once with status {process.returncode}")
+def _open_forwards(guest):
+    """Forwards into segments, which the segment's process holds. Returns None, or after the guest was ended what QEMU has against one."""
+    for nic in guest.nics:
+        for forward in nic.forwards if nic.segment else ():
+            problem = qemu_segment.open_forward(nic.segment, command.nic_addresses(nic)[2], forward)
+            if problem:
+                process.kill(guest.run_dir)
+                _close_forwards(guest)
+                return f"host forwarding rule: {problem}"
+    return None
 
 
-def _watcher(lifetime):
-    if not shutil.which("timeout"):
-        raise TargetError("The program timeout is missing on this host: install coreutils.")
-    watcher = ["timeout", "--kill-after=10", str(lifetime)]
-    return watcher + (["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else [])
+def _close_forwards(guest):
+    for nic in guest.nics:
+        for forward in nic.forwards if nic.segment else ():
+            qemu_segment.close_forward(nic.segment, forward)
 
 
 def _explain(guest, text):
@@ -253,86 +241,11 @@ def _with_ports(guest):
         for forward in nic.forwards:
             port = forward.host_port
             while not port or (port in taken and not forward.host_port):
-                port = _free_port(forward.host_address)
+                port = process.free_port(forward.host_address)
             taken.add(port)
             forwards.append(forward._replace(host_port=port))
         nics.append(nic._replace(forwards=tuple(forwards)))
     return guest._replace(nics=tuple(nics))
-
-
-def _free_port(address):
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
-
-
-def _is_free(address, port):
-    with socket.socket() as probe:
-        # Connections that the guest closed linger in TIME_WAIT; they hold nothing of it.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return False
-            raise
-    return True
-
-
-def _qmp(run_dir, name):
-    """Sends one command. True where QEMU took it, or closed the socket because it is ending."""
-    try:
-        with Qmp(run_dir, command.QMP_SOCKET) as qmp:
-            qmp.execute(name)
-    except (OSError, TargetError):
-        return False
-    return True
-
-
-def _kill(run_dir):
-    for program in ("qemu", "timeout"):
-        pid = _find_process(run_dir, program)
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    if not _wait_gone(run_dir, _QUIT_SECONDS):
-        raise TargetError(f"QEMU process {_find_process(run_dir, 'qemu')} in {run_dir} cannot be killed; it waits for the host's kernel.")
-
-
-def _wait_gone(run_dir, seconds):
-    """Waits for QEMU and its watcher to be gone."""
-    deadline = time.monotonic() + seconds
-    while _find_process(run_dir, "qemu") or _find_process(run_dir, "timeout"):
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-def _find_process(run_dir, program):
-    """Process id of the program (by the start of its name) whose working directory is `run_dir`, 0: none."""
-    try:
-        wanted = os.stat(run_dir)
-    except OSError:
-        return 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/comm", "rb") as stream:
-                if not stream.read().startswith(program.encode("ascii")):
-                    continue
-            if os.path.samestat(os.stat(f"/proc/{pid}/cwd"), wanted):
-                return int(pid)
-        except OSError:
-            continue                       # gone meanwhile, a zombie, or another user's
-    return 0
-
-
-@contextlib.contextmanager
-def _locked(run_dir):
-    """One starter or stopper at a time for one run directory."""
-    with open(os.path.join(run_dir, _LOCK_FILE), "a", encoding="ascii") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _own_files(run_dir):
@@ -343,6 +256,14 @@ def _own_files(run_dir):
         return sorted(name for name in os.listdir(run_dir) if name in names or name.startswith("vl."))
     except FileNotFoundError:
         return []
+
+
+def _forget(run_dir):
+    """Gives back what a guest that has ended held: its forwards into segments, and its files."""
+    state = _read_state(run_dir)
+    if state:
+        _close_forwards(state.guest._replace(nics=_on_ports(state)))
+    _remove_files(run_dir)
 
 
 def _remove_files(run_dir):

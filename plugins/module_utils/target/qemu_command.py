@@ -67,7 +67,7 @@ class Forward(NamedTuple):
 
 
 class GuestNic(NamedTuple):
-    """A NIC on QEMU's user network. The network exists only inside the QEMU process."""
+    """A NIC, on QEMU's user network, which exists only inside the QEMU process, or on a segment, which has its own gateway and isolation."""
     model: str = "virtio-net"
     mac: str = ""                     # "": QEMU's default
     network: str = "192.0.2.0/24"
@@ -75,6 +75,7 @@ class GuestNic(NamedTuple):
     address: str = ""                 # the guest; forwards lead to it and DHCP hands it out; "": 15th address of the network
     isolated: bool = True             # the guest reaches nothing outside: a drill must not reach production
     forwards: Tuple[Forward, ...] = ()
+    segment: str = ""                 # run directory of the segment (qemu_segment.py) that it is connected to, "": a network of its own
 
 
 class Guest(NamedTuple):
@@ -126,6 +127,7 @@ def check_guest(guest):
         problems += [
             (nic.model not in NIC_MODELS, f"NIC model {nic.model!r} is not one of {', '.join(sorted(NIC_MODELS))}"),
             (bool(nic.mac) and not _MAC.fullmatch(nic.mac.lower()), f"MAC address {nic.mac!r} is not six hexadecimal pairs"),
+            (bool(nic.segment) and not nic.mac, "a NIC on a segment needs a MAC address, or two guests get the same from QEMU"),
         ]
     for wrong, what in problems:
         if wrong:
@@ -158,8 +160,10 @@ def nic_addresses(nic):
     raise TargetError(f"The guest's network {network} is too small: QEMU needs a third address in it.")
 
 
-def build_command(guest, program, accel, sandbox="", firmware=None):
+def build_command(guest, program, accel, sandbox="", firmware=None, segments=()):
     """The argument list that starts the guest. Host ports of all forwards must have been chosen.
+
+    :param segments: {run directory of a segment: options of -netdev that join it}, for all that NICs name.
 
     :param accel: "kvm" or "tcg".  :param sandbox: value of -sandbox, "": none.
     :param firmware: Firmware where guest.firmware is "uefi"; its variables must have been copied to UEFI_VARIABLES.
@@ -180,7 +184,7 @@ def build_command(guest, program, accel, sandbox="", firmware=None):
     arguments += ["-chardev", serial, "-serial", "chardev:serial0"]
     arguments += ["-chardev", f"socket,id=qmp0,path={QMP_SOCKET},server=on,wait=off", "-mon", "chardev=qmp0,mode=control"]
     arguments += ["-pidfile", PID_FILE]
-    return arguments + _disk_arguments(guest.disks) + _nic_arguments(guest.nics)
+    return arguments + _disk_arguments(guest.disks) + _nic_arguments(guest.nics, segments)
 
 
 def _disk_arguments(disks):
@@ -213,17 +217,24 @@ def _disk_arguments(disks):
     return arguments
 
 
-def _nic_arguments(nics):
+def _nic_arguments(nics, segments):
     arguments = []
     for index, nic in enumerate(nics):
         network, gateway, address, dns = nic_addresses(nic)
-        options = ["user", f"id=net{index}", "ipv6=off", f"net={network}", f"host={gateway}", f"dhcpstart={address}", f"dns={dns}"]
-        options.append(f"restrict={'on' if nic.isolated else 'off'}")
-        options += [f"hostfwd=tcp:{forward.host_address}:{forward.host_port}-{address}:{forward.guest_port}" for forward in nic.forwards]
+        if nic.segment:
+            options = [segments[nic.segment]]
+        else:
+            options = [user_network(network, gateway, address, dns, nic.isolated)]
+            options += [f"hostfwd=tcp:{forward.host_address}:{forward.host_port}-{address}:{forward.guest_port}" for forward in nic.forwards]
         # romfile= : no network boot, a guest without a bootable disk must fail instead of asking the network for another system
         device = f"{NIC_MODELS[nic.model]},netdev=net{index},romfile="
-        arguments += ["-netdev", ",".join(options), "-device", f"{device},mac={nic.mac.lower()}" if nic.mac else device]
+        arguments += ["-netdev", ",".join(options + [f"id=net{index}"]), "-device", f"{device},mac={nic.mac.lower()}" if nic.mac else device]
     return arguments
+
+
+def user_network(network, gateway, first, dns, isolated):
+    """Options of -netdev for QEMU's user network, all addresses as text; `first` is what it hands out by DHCP first."""
+    return f"user,ipv6=off,net={network},host={gateway},dhcpstart={first},dns={dns},restrict={'on' if isolated else 'off'}"
 
 
 def _file_driver(path):

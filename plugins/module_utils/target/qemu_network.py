@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The connections of a guest's user network, as QEMU sees them."""
+"""The connections of a guest's user networks, as QEMU sees them."""
 
 import re
 
+from .qemu import user_networks
 from .qemu_command import QMP_SOCKET
 from .qmp import Qmp
 
@@ -18,8 +19,11 @@ def forward_states(run_dir, host_port):
     QEMU accepts a connection to a forwarded port itself and only then knocks at the guest, so a successful connect proves nothing about
     the guest. This does. Raises OSError, TargetError.
     """
-    with Qmp(run_dir, QMP_SOCKET) as qmp:
-        return parse_usernet(qmp.execute("human-monitor-command", **{"command-line": "info usernet"})).get(host_port, set())
+    states = set()
+    for place in user_networks(run_dir):
+        with Qmp(place, QMP_SOCKET) as qmp:
+            states |= parse_usernet(qmp.execute("human-monitor-command", **{"command-line": "info usernet"})).get(host_port, set())
+    return states
 
 
 def parse_usernet(text):

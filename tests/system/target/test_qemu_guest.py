@@ -16,7 +16,7 @@ import zlib
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import TargetError
-from ansible_collections.agnostic.recovery.plugins.module_utils.target import qemu, qemu_probe
+from ansible_collections.agnostic.recovery.plugins.module_utils.target import qemu, qemu_probe, qemu_process
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.qemu_command import (
     DISK_BUSES, QMP_SOCKET, Forward, Guest, GuestDisk, GuestNic)
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.qemu_console import wait_for_text
@@ -144,7 +144,7 @@ def test_killed_processes_take_each_other_along(guest):
     if watcher.returncode:
         pytest.skip("this machine has no setpriv (util-linux)")
     qemu.start(guest)
-    os.kill(qemu._find_process(guest.run_dir, "timeout"), signal.SIGKILL)
+    os.kill(qemu_process.find_process(guest.run_dir, "timeout"), signal.SIGKILL)
     assert wait_gone(guest.run_dir, 10)
     running, changed = qemu.start(guest)
     assert changed

@@ -179,6 +179,8 @@ BAD = {
     "lzo": b"\x89LZO" + bytes(50),
     "long name": entry("n" * 5000, FILE, b"", 1, 1) + TRAILER,
     "no numbers": b"070701" + b"zz" * 60,
+    "negative number": GOOD[:14] + b"-0000001" + GOOD[22:],
+    "number with a sign and a space": GOOD[:54] + b" +000005" + GOOD[62:],
     "too many": None,
 }
 

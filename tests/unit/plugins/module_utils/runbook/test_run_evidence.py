@@ -187,3 +187,26 @@ def test_sizes(value, text):
     (3599.7, "1 h 00 min"), (86400 * 3 + 7200, "3 d 02 h")])
 def test_durations(value, text):
     assert duration_text(value) == text
+
+
+def test_a_failover_leaves_what_it_made_and_tells_of_its_waves():
+    entries = drill(attributes={"plan": "plan-1"}, gone=False)
+    entries[0]["kind"] = "failover"
+    planned = {"wanted": {"machine": "shop", "wave": 2}}
+    entries.insert(1, entry("record", 0, section="plan", machine="", data={"id": "plan-1", "machines": [planned]}))
+    evidence = build_evidence([("/nowhere", entries)])
+    run = evidence["runs"][0]
+    assert run["result"] == "passed" and run["resources_left"] == 1 and run["plan"] == "plan-1" and run["machines"][0]["wave"] == 2
+    lines = "\n".join(summary_lines(evidence))
+    assert "shop (wave 2)" in lines and "1 of 1 resources are in use" in lines and "left " in lines
+    page = render_report(evidence, {})
+    assert "in use" in page and "may exist" not in page
+
+
+def test_a_machine_that_served_before_the_run_went_on_came_back_then():
+    entries = drill(checks=[check(after=90.0)])
+    again = entry("record", 94, section="checks", machine="shop", data=[check(after=500.0)])
+    machine = build_evidence([("/nowhere", entries[:-1] + [again] + entries[-1:])])["runs"][0]["machines"][0]
+    assert machine["rto_seconds"] == 90.0
+    worse = entry("record", 94, section="checks", machine="shop", data=[check(False)])
+    assert not build_evidence([("/nowhere", entries[:-1] + [worse] + entries[-1:])])["runs"][0]["machines"][0]["passed"]

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.runbook import journal as module
 from ansible_collections.agnostic.recovery.plugins.module_utils.runbook.journal import (
-    Journal, JournalError, new_run_id, open_resources, read_journal, resources, timestamp)
+    Journal, JournalError, find_unfinished, new_run_id, open_resources, progress, read_journal, resources, timestamp)
 
 
 @pytest.fixture
@@ -111,3 +111,46 @@ def test_writers_do_not_tear_each_other_apart(journal):
     with open(journal.path, encoding="utf-8") as stream:
         lines = [json.loads(line) for line in stream]
     assert sorted(int(line["detail"]) for line in lines[1:]) == list(range(64))
+
+
+def test_how_far_a_run_has_come_with_a_machine(journal):
+    journal.resource("folder", "/machines/shop", "shop")
+    journal.event("restore", "begin", "shop")
+    journal.event("restore", "end", "shop", "ok", "image 1")
+    journal.record("restore", {"bytes": 1}, "shop")
+    journal.event("restore", "end", "other", "ok", "of another machine")
+    journal.event("fix-ups", "begin", "shop")
+    assert progress(read_journal(journal.run_dir), "shop") == ({"restore": "image 1"}, {"restore": {"bytes": 1}})
+    journal.event("fix-ups", "end", "shop", "failed", "no kernel")
+    assert "fix-ups" not in progress(read_journal(journal.run_dir), "shop")[0]
+    journal.event("restore", "begin", "shop")            # again, and not over yet
+    assert progress(read_journal(journal.run_dir), "shop")[0] == {}
+
+
+def test_what_was_torn_down_is_done_no_more(journal):
+    journal.resource("folder", "/machines/shop", "shop")
+    journal.event("restore", "end", "shop")
+    journal.record("restore", {"bytes": 1}, "shop")
+    journal.gone("folder", "/machines/shop", ["it does not exist"])
+    assert progress(read_journal(journal.run_dir), "shop") == ({}, {})
+
+
+def test_the_unfinished_run_of_a_plan(tmp_path):
+    root = tmp_path / "runs"
+    assert find_unfinished(str(root), "plan-1") == ""
+
+    def begin(number, plan, status=""):
+        run = Journal(str(root / f"failover-2026112{number}T010203Z-4f2a"))
+        run.begin(os.path.basename(run.run_dir), "failover", {"plan": plan})
+        if status:
+            run.end(status)
+        return run.run_dir
+    begin(1, "plan-1", "ok")
+    failed = begin(2, "plan-1", "failed")
+    begin(3, "plan-2")
+    (root / "no-run").mkdir()
+    assert find_unfinished(str(root), "plan-1") == failed
+    Journal(failed).end("ok")                            # it went on, to a good end
+    assert find_unfinished(str(root), "plan-1") == ""
+    killed = begin(4, "plan-1")
+    assert find_unfinished(str(root), "plan-1") == killed

@@ -66,8 +66,8 @@ def test_networks_are_isolated_and_forwards_lead_to_the_guest():
                    forwards=(Forward(80, 8080), Forward(5432, 5433)))
     command = build_command(GUEST._replace(nics=(nic,)), "qemu", "tcg")
     assert options(command, "-netdev") == [
-        "user,id=net0,ipv6=off,net=198.51.100.0/24,host=198.51.100.1,dhcpstart=198.51.100.10,dns=198.51.100.2,restrict=on,"
-        "hostfwd=tcp:127.0.0.1:8080-198.51.100.10:80,hostfwd=tcp:127.0.0.1:5433-198.51.100.10:5432"]
+        "user,ipv6=off,net=198.51.100.0/24,host=198.51.100.1,dhcpstart=198.51.100.10,dns=198.51.100.2,restrict=on,"
+        "hostfwd=tcp:127.0.0.1:8080-198.51.100.10:80,hostfwd=tcp:127.0.0.1:5433-198.51.100.10:5432,id=net0"]
     assert options(command, "-device")[-1] == "e1000,netdev=net0,romfile=,mac=52:54:00:ab:cd:ef"
 
 
@@ -130,3 +130,11 @@ def test_wrong_descriptions_are_refused(changes, words):
 def test_a_guest_survives_its_state_file():
     guest = GUEST._replace(nics=(GuestNic(forwards=(Forward(80),)),))
     assert from_data(Guest, to_data(guest)) == guest
+
+
+def test_a_card_on_a_segment_is_plugged_into_its_switch():
+    nic = GuestNic(mac="52:54:00:00:00:01", segment="/run/segment", forwards=(Forward(80, 8080),))
+    command = build_command(GUEST._replace(nics=(nic,)), "qemu", "tcg", segments={"/run/segment": "vde,sock=/run/x/switch"})
+    assert options(command, "-netdev") == ["vde,sock=/run/x/switch,id=net0"]        # the segment holds the forwards
+    with pytest.raises(TargetError, match="on a segment needs a MAC address"):
+        check_guest(GUEST._replace(nics=(nic._replace(mac=""),)))
