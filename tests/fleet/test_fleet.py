@@ -89,7 +89,7 @@ def fixture_fleet():
         assert status == 0, output[-4000:]
         yield fleet
     finally:
-        fleet.run("agnostic.recovery.teardown", "-e", "dr_shutdown_timeout=0")
+        fleet.run("agnostic.recovery.teardown", "-e", "dr_run_id=failover-*", "-e", "dr_shutdown_timeout=0")
         shutil.rmtree(cache)
 
 
@@ -164,7 +164,11 @@ def test_what_serves_is_left_alone_by_another_run_of_the_same_plan(fleet):
 
 
 def test_tear_down_leaves_nothing(fleet):
-    status, output = fleet.run("agnostic.recovery.teardown", "-e", "dr_shutdown_timeout=0")
+    guests = fleet.guests()
+    status, output = fleet.run("agnostic.recovery.teardown")
+    assert status == 0 and fleet.guests() == guests      # a failover that serves is not torn down unless it is named
+    run_id = fleet.evidence()["id"]
+    status, output = fleet.run("agnostic.recovery.teardown", "-e", f"dr_run_id={run_id}", "-e", "dr_shutdown_timeout=0")
     assert status == 0, output[-4000:]
     assert fleet.guests() == []
     for worker in ("worker1", "worker2"):
