@@ -15,26 +15,12 @@ CINDER = {"cloud": "recovery", "path": "cinder", "worker_server": "worker", "net
           "flavors": ["vol*", "large"], "timeout": 1800}
 
 
-def assert_served(evidence, kinds):
-    run, = evidence["runs"]
-    assert run["result"] == "passed" and run["resources_left"] == 0
-    assert [check["passed"] for check in run["machines"][0]["checks"]] == [True, True]
-    assert {resource["kind"] for resource in run["resources"]} == kinds | {"folder", "mount", "openstack_port", "openstack_server"}
-    print(f"{run['title']}: RTO {run['rto_seconds']:.0f} s", {step["name"]: round(step["seconds"]) for step in run["timeline"]})
-
-
-def test_through_glance(operator):
-    before = operator.lists()
-    evidence = operator.drill("glance")
-    assert_served(evidence, {"openstack_image"})
-    assert operator.lists() == before
-
-
-def test_from_volumes(operator, worker):      # pylint: disable=unused-argument
-    before = operator.lists()
-    evidence = operator.drill("cinder", dr_worker="worker", dr_openstack=CINDER)
-    assert_served(evidence, {"openstack_volume"})
-    assert operator.lists() == before
+@pytest.mark.parametrize("cloud, says", [("elsewhere", "elsewhere"), ("locked", "are not complete or not accepted")])
+def test_credentials_that_do_not_fit(operator, cloud, says):
+    command = ["ansible", "localhost", "-m", "agnostic.recovery.openstack_console_info", "-a", f"cloud={cloud} server=worker"]
+    done = subprocess.run(command, env=operator.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False,
+                          universal_newlines=True)
+    assert done.returncode and says in done.stdout and "Traceback" not in done.stdout
 
 
 def test_an_address_that_is_taken_is_found_first(operator):
@@ -58,6 +44,35 @@ def test_a_network_with_a_router_is_refused(operator):
     assert operator.lists() == before
 
 
+def assert_served(evidence, kinds):
+    run, = evidence["runs"]
+    assert run["result"] == "passed" and run["resources_left"] == 0
+    assert [check["passed"] for check in run["machines"][0]["checks"]] == [True, True]
+    assert {resource["kind"] for resource in run["resources"]} == kinds | {"folder", "mount", "openstack_port", "openstack_server"}
+    print(f"{run['title']}: RTO {run['rto_seconds']:.0f} s", {step["name"]: round(step["seconds"]) for step in run["timeline"]})
+
+
+def test_through_glance(operator):
+    before = operator.lists()
+    evidence = operator.drill("glance")
+    assert_served(evidence, {"openstack_image"})
+    assert operator.lists() == before
+
+
+def test_from_volumes(operator, worker):      # pylint: disable=unused-argument
+    before = operator.lists()
+    evidence = operator.drill("cinder", dr_worker="worker", dr_openstack=CINDER)
+    assert_served(evidence, {"openstack_volume"})
+    assert operator.lists() == before
+
+
+def wait_for(condition, process, seconds=1800):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline, "the drill ended too early, or made no server"
+        time.sleep(1)
+
+
 def test_a_killed_drill_is_torn_down(operator):
     before = operator.lists()
     with open(operator.log, "ab") as log:
@@ -71,18 +86,3 @@ def test_a_killed_drill_is_torn_down(operator):
     assert operator.lists() != before
     operator.play("agnostic.recovery.teardown")
     assert operator.lists() == before
-
-
-def wait_for(condition, process, seconds=1800):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None and time.monotonic() < deadline, "the drill ended too early, or made no server"
-        time.sleep(1)
-
-
-@pytest.mark.parametrize("cloud, says", [("elsewhere", "elsewhere"), ("locked", "are not complete or not accepted")])
-def test_credentials_that_do_not_fit(operator, cloud, says):
-    command = ["ansible", "localhost", "-m", "agnostic.recovery.openstack_console_info", "-a", f"cloud={cloud} server=worker"]
-    done = subprocess.run(command, env=operator.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False,
-                          universal_newlines=True)
-    assert done.returncode and says in done.stdout and "Traceback" not in done.stdout
