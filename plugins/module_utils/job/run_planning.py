@@ -6,24 +6,20 @@
 
 import time
 
-from ..errors import DamagedObjectError, RepositoryError
+from ..errors import RepositoryError
 from ..image.manifest import find_image
-from ..runbook.plan import Finding, Wanted, make_plan
+from ..runbook.plan import Wanted, make_plan
 from .opening import opened
 
 
 def plan_run(options):
-    """The plan for the options of the module run_plan. Raises RecoveryError where the repository cannot be opened at all."""
+    """The plan for the options of the module run_plan. Raises RecoveryError where the repository cannot be opened, as with a wrong key."""
     wanted = [Wanted(**dict(machine, checks=tuple(machine["checks"]))) for machine in options["machines"]]
     images, missing = {}, {}
     with opened(options) as repository:
         for each in wanted:
             try:
                 images[each.machine] = find_image(repository, each.machine, each.image)
-            except (RepositoryError, DamagedObjectError) as error:
+            except RepositoryError as error:
                 missing[each.machine] = str(error)
-        plan = make_plan(options["kind"], wanted, images, missing, time.time())
-        if not repository.can_read:
-            text = "The key that is given can list images but not restore them: give a passphrase, a key file or the key of a recovery kit."
-            plan = plan._replace(findings=(Finding("error", "", text),) + plan.findings)
-    return plan
+    return make_plan(options["kind"], wanted, images, missing, time.time())

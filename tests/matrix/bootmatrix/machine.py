@@ -186,7 +186,7 @@ def texts(source: Source, names: Dict[str, str], identity: Identity) -> Dict[str
     return files
 
 
-# Answers every connection to port 80, whatever was asked.
+# Answers every connection to port 80, whatever was asked. That some were given up before they had an answer is no fault of the machine.
 IDENTITY = """#!/bin/sh
 read -r _request
 printf 'HTTP/1.0 200 OK\\r\\nContent-Type: text/plain\\r\\n\\r\\n'
@@ -196,7 +196,7 @@ printf 'nonce=%s\\n' "$(cat /etc/matrix-nonce)"
 printf 'kernel=%s\\n' "$(uname -r)"
 printf 'uptime=%s\\n' "$(cut -d' ' -f1 /proc/uptime)"
 printf 'root=%s\\n' "$(grep ' / ' /proc/mounts | grep -v ^rootfs | cut -d' ' -f1,3,4)"
-printf 'failed=%s\\n' "$(systemctl list-units --state=failed --plain --no-legend | cut -d' ' -f1 | tr '\\n' ' ')"
+printf 'failed=%s\\n' "$(systemctl list-units --state=failed --plain --no-legend | cut -d' ' -f1 | grep -v ^matrix-identity@ | tr '\\n' ' ')"
 printf 'cmdline=%s\\n' "$(cat /proc/cmdline)"
 """
 

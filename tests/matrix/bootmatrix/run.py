@@ -23,6 +23,8 @@ import sys
 import time
 import traceback
 
+from typing import Any, Dict, NamedTuple, Tuple
+
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import RecoveryError
 
 from demobuild import cache
@@ -44,12 +46,12 @@ def main():
     kept = os.path.join(arguments.output, "results.jsonl")
     code = cache.key_of(PRODUCT, sorted(os.listdir(PRODUCT)))
     results = table.load(kept)
-    left = [case.name for case in chosen]
-    if not arguments.fresh and not arguments.case:
-        left = table.wanted(left, results, code)
+    asked = ["recovery"] + ["control"] * arguments.control + ["v2v"] * arguments.v2v
+    known = {} if arguments.fresh or arguments.case else results
+    left = [Work(case, table.lacking(case.name, known, code, asked), known.get(case.name, {})) for case in chosen]
     with cache.locked(os.path.join(arguments.cache, "run"), exclusive=True):
         private_mounts()
-        run_lanes([case for case in chosen if case.name in left], arguments, lambda result: table.append(kept, dict(result, code=code)))
+        run_lanes([work for work in left if work.parts], arguments, lambda result: table.append(kept, dict({"code": code}, **result)))
     results = table.load(kept)
     known = [results[case.name] for case in chosen if case.name in results]
     with open(os.path.join(arguments.output, label + ".json"), "w", encoding="utf-8") as file:
@@ -61,9 +63,15 @@ def main():
     sys.exit(0 if len(known) == len(chosen) and table.rate(known) >= cases.PROMISED_RATE.get(label, 1.0) else 1)
 
 
+class Work(NamedTuple):
+    case: cases.Case
+    parts: Tuple[str, ...]       # of table.PARTS, that are to run
+    known: Dict[str, Any]        # the result so far, if those are not all
+
+
 def run_lanes(chosen, arguments, keep):
     """Each lane takes the cases of one source after the other. Ends with all lanes."""
-    by_source = [list(group) for _source, group in itertools.groupby(chosen, lambda case: case.source)]
+    by_source = [list(group) for _source, group in itertools.groupby(chosen, lambda work: work.case.source)]
     waiting = multiprocessing.SimpleQueue()
     lanes = [multiprocessing.Process(target=_lane, args=(number, waiting, arguments, keep)) for number in range(arguments.lanes)]
     try:
@@ -83,9 +91,9 @@ def run_lanes(chosen, arguments, keep):
 def _lane(number, waiting, arguments, keep):
     with _Sources(arguments.cache, f"work-{number}") as sources:
         for group in iter(waiting.get, None):
-            for case in group:
-                say(case.name)
-                run_case(case, sources, arguments, keep)
+            for work in group:
+                say(work.case.name)
+                run_case(work, sources, arguments.output, keep)
 
 
 def say(text):
@@ -126,53 +134,52 @@ class _Sources:
         os.makedirs(self.folder)
 
 
-def run_case(case, sources, arguments, keep):
-    """Keeps the result of one case; what goes wrong is part of it."""
+def run_case(work, sources, output, keep):
+    """Keeps the result of one case after each part; what goes wrong is part of it."""
     began = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    result = {"case": case.name, "when": began, "recovered": False, "stage": "build", "reason": "", "seconds": {}}
-    kept = os.path.join(arguments.output, "consoles", case.name)
-    for path in (kept + end for end in (".log", ".png", ".control.log", ".control.png", ".v2v.log", ".v2v.png")):
+    result = {"case": work.case.name, "when": began, "recovered": False, "stage": "build", "reason": "", "seconds": {}}
+    if "recovery" not in work.parts:
+        result = dict(work.known)
+    consoles = {part: os.path.join(output, "consoles", work.case.name + end) for part, end in CONSOLES.items()}
+    for path in (consoles[part] + end for part in work.parts for end in (".log", ".png")):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-    path, control, other = (os.path.join(sources.folder, name) for name in ("restored.raw", "control.raw", "other.raw"))
+    paths = {part: os.path.join(sources.folder, part + ".raw") for part in work.parts}
+    stage = "build"
     try:
-        booted = _recover(case, sources, result, path, kept, [control] * arguments.control + [other] * arguments.v2v)
-        say(f"    {'recovered' if result['recovered'] else result['reason']} ({booted.seconds:.0f} s)")
-        keep(result)
-        result["stage"] = "control"
-        if arguments.control:
-            patience = walk.control_patience(booted)
-            result["control"] = _other(walk.boot(case, sources.built, control, sources.folder, patience, kept + ".control"))
-            say(f"    without fix-ups: {result['control']['reason'] or 'boots too'}")
-            keep(result)
-        result["stage"] = "virt-v2v"
-        if arguments.v2v:
-            result["v2v"] = _virt_v2v(case, sources.built, other, sources.folder, kept + ".v2v", booted)
-            say(f"    with virt-v2v: {result['v2v']['reason'] or 'recovered'}")
+        sources.take(work.case.source)
+        if "recovery" in work.parts:
+            result.update(stage="restore", seconds=dict(sources.seconds))
+        _restore(sources, result, paths)
+        for part in work.parts:
+            stage = part
+            PLAYS[part](work.case, sources, result, paths[part], consoles[part])
             keep(result)
     except Exception as error:               # a fault of the matrix itself must not end a run of hours
         expected = isinstance(error, (RecoveryError, BuildError, OSError, subprocess.CalledProcessError, shutil.Error))
         reason = str(error) if expected else traceback.format_exc()
-        say(f"    {result['stage']}: {reason}")
-        if result["stage"] not in ("control", "virt-v2v"):      # those were not run then; the case has its result
+        say(f"    {stage}: {reason}")
+        if "recovery" in work.parts and stage in ("build", "recovery"):      # else the case has its result
             keep(dict(result, recovered=False, reason=reason))
     finally:
-        for each in (path, control, other):
+        for path in paths.values():
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(each)
+                os.unlink(path)
 
 
-def _recover(case, sources, result, path, kept, copies):
-    """Puts into `result` what it finds; `copies` get the disk as it was restored. Returns the boot."""
-    seconds = result["seconds"]
-    sources.take(case.source)
-    seconds.update(sources.seconds)
-    built = sources.built
-    result["stage"] = "restore"
-    seconds["restore"] = round(walk.restore(built, built.identity.hostname, sources.folder, path), 1)
-    for each in copies:
-        walk.copy(path, each)
+def _restore(sources, result, paths):
+    """A disk for each part."""
+    first, *others = paths.values()
+    seconds = walk.restore(sources.built, sources.built.identity.hostname, sources.folder, first)
+    for other in others:
+        walk.copy(first, other)
+    result["seconds"].setdefault("restore", round(seconds, 1))
+
+
+def _recover(case, sources, result, path, kept):
+    """Puts into `result` what it finds."""
     result["stage"] = "fix-ups"
+    seconds, built = result["seconds"], sources.built
     fixed = walk.fix_up(case, built, path, sources.folder)
     seconds.update({name: round(value, 3) for name, value in fixed.seconds.items()})
     result.update(changes=fixed.changes, findings=list(fixed.findings), again=fixed.again)
@@ -182,21 +189,37 @@ def _recover(case, sources, result, path, kept, copies):
     booted = walk.boot(case, built, path, sources.folder, walk.Patience(), kept)
     seconds.update(boot=booted.seconds, boot_processor=booted.processor)
     result.update(recovered=not booted.reason, reason=booted.reason, said=booted.said)
-    return booted
+    say(f"    {booted.reason or 'recovered'} ({booted.seconds:.0f} s)")
+
+
+def _control(case, sources, result, path, kept):
+    booted = walk.boot(case, sources.built, path, sources.folder, _patience(result), kept)
+    result["control"] = _other(booted)
+    say(f"    without fix-ups: {booted.reason or 'boots too'}")
+
+
+def _patience(result):
+    return walk.control_patience(result["seconds"].get("boot_processor", 0.0) if result["recovered"] else 0.0)
 
 
 def _other(booted):
     return {"recovered": not booted.reason, "reason": booted.reason, "boot": booted.seconds}
 
 
-def _virt_v2v(case, built, path, folder, kept, ours):
+def _virt_v2v(case, sources, result, path, kept):
     began = time.monotonic()
     try:
-        seconds, disk = walk.convert_with_virt_v2v(path, folder, kept + ".conversion.log")
+        seconds, disk = walk.convert_with_virt_v2v(path, sources.folder, kept + ".conversion.log")
     except (subprocess.CalledProcessError, OSError) as error:
-        return {"recovered": False, "reason": f"virt-v2v failed: {error}", "seconds": round(time.monotonic() - began, 1)}
-    booted = walk.boot(case, built, disk, folder, walk.control_patience(ours), kept, "qcow2")
-    return dict(_other(booted), seconds=round(seconds, 1))
+        result["v2v"] = {"recovered": False, "reason": f"virt-v2v failed: {error}", "seconds": round(time.monotonic() - began, 1)}
+    else:
+        booted = walk.boot(case, sources.built, disk, sources.folder, _patience(result), kept, "qcow2")
+        result["v2v"] = dict(_other(booted), seconds=round(seconds, 1))
+    say(f"    with virt-v2v: {result['v2v']['reason'] or 'recovered'}")
+
+
+CONSOLES = {"recovery": "", "control": ".control", "v2v": ".v2v"}
+PLAYS = {"recovery": _recover, "control": _control, "v2v": _virt_v2v}
 
 
 def _arguments():

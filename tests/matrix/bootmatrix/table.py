@@ -9,8 +9,9 @@ import json
 import os
 import statistics
 
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
+PARTS = ("recovery", "control", "v2v")      # of a case; the latter two also name what they put into its result
 STEPS = ("inspect", "plan", "apply", "verify")
 
 
@@ -42,10 +43,15 @@ def append(path: str, result: Dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def wanted(names: Iterable[str], results: Dict[str, Dict[str, Any]], code: str) -> List[str]:
-    """The cases that have still to run: those without a result, and those that failed with other code than the present."""
-    return [name for name in names
-            if name not in results or not results[name]["recovered"] and results[name].get("code") != code]
+def lacking(name: str, results: Dict[str, Dict[str, Any]], code: str, asked: Sequence[str]) -> Tuple[str, ...]:
+    """The parts of those asked for that a case has still to run: all without a result, or if it failed with other code than the present.
+
+    The boots beside the recovery do not depend on the collection's code: what is there stays.
+    """
+    result = results.get(name)
+    if result is None or not result["recovered"] and result.get("code") != code:
+        return tuple(asked)
+    return tuple(part for part in asked if part != "recovery" and part not in result) if result["recovered"] else ()
 
 
 def rate(results: Sequence[Dict[str, Any]]) -> float:

@@ -25,7 +25,7 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.job.tasks import
 from ansible_collections.agnostic.recovery.plugins.module_utils.machine.tree import Tree
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.model import RestoredDisk
 from ansible_collections.agnostic.recovery.plugins.module_utils.recovery.mount import mounted_machine
-from ansible_collections.agnostic.recovery.plugins.module_utils.target import qemu, qemu_screen
+from ansible_collections.agnostic.recovery.plugins.module_utils.target import qemu, qemu_probe, qemu_screen
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.profile import get_profile
 from ansible_collections.agnostic.recovery.plugins.module_utils.target.qemu_command import Forward, Guest, GuestDisk, GuestNic
 
@@ -45,13 +45,13 @@ class Patience(NamedTuple):
     idle: float = 0.0                # seconds in which it does next to nothing, longer than systemd waits for a device; 0: never
 
 
-IDLE_SHARE = 0.12                    # of the time a guest wants a processor that only waits
+IDLE_SHARE = 0.35                    # of the time a guest wants a processor that only waits: each of its ticks may wait long on a busy host
 CONTROL_IDLE = 110.0
 CONTROL_LEAST = 60.0                 # processor time given to a machine without fix-ups, or CONTROL_FACTOR times what it took with them
 CONTROL_FACTOR = 2.5
 ATTEMPTS = 3
 STARVED = "the host was too busy to emulate a timer"
-STARVED_SHARE = 0.15                 # of a processor: below it udev takes longer for its devices than systemd waits for them
+STARVED_SHARE = 0.15                 # of the time it wanted: below it udev takes longer for its devices than systemd waits for them
 
 
 class Boot(NamedTuple):
@@ -116,9 +116,9 @@ def _network(case):
     return NetworkOptions(mode, (TargetNic(MAC),), (mapped,) if mode == "mapped" else ())
 
 
-def control_patience(booted: Boot) -> Patience:
-    """For the same disk without fix-ups."""
-    return Patience(processor=max(CONTROL_LEAST, CONTROL_FACTOR * booted.processor if booted.answered else 0.0), idle=CONTROL_IDLE)
+def control_patience(processor: float) -> Patience:
+    """For the same disk without fix-ups; `processor`: the seconds that it took with them, 0: it did not come up."""
+    return Patience(processor=max(CONTROL_LEAST, CONTROL_FACTOR * processor), idle=CONTROL_IDLE)
 
 
 def boot(case: Case, built: Built, path: str, folder: str, patience: Patience, kept: str, disk_format: str = "raw") -> Boot:
@@ -127,7 +127,7 @@ def boot(case: Case, built: Built, path: str, folder: str, patience: Patience, k
     nic = GuestNic(
         case.target.nic, MAC, machine.MAPPED_NETWORK if moved else machine.NETWORK,
         machine.MAPPED_GATEWAY if moved else machine.GATEWAY, machine.MAPPED_ADDRESS if moved else machine.ADDRESS, True, (Forward(80),))
-    guest = Guest("matrix", os.path.join(folder, "guest"), (GuestDisk(path, disk_format, case.target.bus, snapshot=True),), (nic,),
+    guest = Guest("matrix", os.path.join(folder, "guest"), (GuestDisk(path, disk_format, case.bus, snapshot=True),), (nic,),
                   case.firmware, case.target.machine, MEMORY, 1, lifetime=int(patience.seconds) + 300)
     for _attempt in range(ATTEMPTS):
         booted = _boot_once(guest, built, patience, kept)
@@ -140,11 +140,11 @@ def _boot_once(guest, built, patience, kept):
     began = time.monotonic()
     running, _changed = qemu.start(guest)
     try:
-        answer, reason, used = _wait(running, patience)
+        answer, reason, used, wanted = _wait(running, patience)
         took = time.monotonic() - began
         said = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
-        if reason and reason != STARVED and used < STARVED_SHARE * took:
-            reason += f"; the host gave it {100 * used / took:.0f} % of a processor, which may be why"
+        if reason and reason != STARVED and used < STARVED_SHARE * wanted:
+            reason += f"; the host gave it {100 * used / wanted:.0f} % of the processor time it wanted, which may be why"
         reason = reason or _differs(said, built)
         if reason:
             _keep(guest.run_dir, kept)
@@ -154,19 +154,19 @@ def _boot_once(guest, built, patience, kept):
 
 
 def _wait(running, patience):
-    """(the machine's answer, why it was given up, processor time of QEMU in seconds)."""
+    """(the machine's answer, why it was given up, seconds that QEMU had a processor, and that it wanted one)."""
     began = idle_since = time.monotonic()
-    wanted_then = used = 0.0
+    wanted_then = used = waited = 0.0
     while True:
         answer = _ask(running.forwards[0].host_port)
         if answer:
-            return answer, "", max(used, _processor_time(running.pid)[0])
+            return answer, "", max(used, _processor_time(running.pid)[0]), used + waited
         time.sleep(1)
         now = time.monotonic()
         try:
             used, waited = _processor_time(running.pid)
         except OSError:
-            return "", f"the guest ended after {now - began:.0f} s", used
+            return "", f"the guest ended after {now - began:.0f} s", used, used + waited
         if used + waited - wanted_then > IDLE_SHARE * max(now - idle_since, 10.0):
             idle_since, wanted_then = now, used + waited
         for given_up, reason in (
@@ -175,7 +175,7 @@ def _wait(running, patience):
                 (used > patience.processor, f"no answer over the network within {used:.0f} s of processor time"),
                 (patience.idle and now - idle_since > patience.idle, f"no answer over the network, and idle for {patience.idle:.0f} s")):
             if given_up:
-                return "", reason, used
+                return "", reason, used, used + waited
 
 
 def _is_starved(run_dir):
@@ -236,9 +236,11 @@ def convert_with_virt_v2v(path: str, folder: str, log: str) -> Tuple[float, str]
     output = os.path.join(folder, "v2v")
     shutil.rmtree(output, ignore_errors=True)
     os.makedirs(output)
+    environment = dict(os.environ, LIBGUESTFS_BACKEND="direct")
+    if not qemu_probe.abilities().kvm:
+        environment["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"        # /dev/kvm may exist and yet hang
     began = time.monotonic()
     with open(log, "wb") as file:
         subprocess.run(["virt-v2v", "-i", "disk", path, "-o", "local", "-os", output, "-of", "qcow2", "-on", "machine"],
-                       stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=True,
-                       env=dict(os.environ, LIBGUESTFS_BACKEND="direct"))
+                       stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=True, env=environment)
     return time.monotonic() - began, os.path.join(output, "machine-sda")

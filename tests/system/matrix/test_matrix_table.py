@@ -36,8 +36,17 @@ def test_lines_that_are_no_result_are_passed_over(tmp_path, line):
 
 def test_failed_cases_run_again_once_the_code_is_another():
     results = {each["case"]: each for each in (result("done"), result("failed", recovered=False))}
-    assert table.wanted(["done", "failed", "new"], results, "one") == ["new"]
-    assert table.wanted(["done", "failed", "new"], results, "two") == ["failed", "new"]
+    assert [name for name in ("done", "failed", "new") if table.lacking(name, results, "one", table.PARTS[:1])] == ["new"]
+    assert [name for name in ("done", "failed", "new") if table.lacking(name, results, "two", table.PARTS[:1])] == ["failed", "new"]
+
+
+def test_parts_that_were_not_asked_for_before_run_alone():
+    results = {each["case"]: each for each in (
+        result("plain"), result("control", control={"recovered": False}), result("failed", recovered=False))}
+    assert table.lacking("plain", results, "two", table.PARTS) == ("control", "v2v")
+    assert table.lacking("control", results, "one", table.PARTS[:2]) == ()
+    assert table.lacking("failed", results, "one", table.PARTS) == ()
+    assert table.lacking("new", results, "one", table.PARTS) == table.PARTS
 
 
 def test_figures():
