@@ -65,10 +65,12 @@ def captured(play, folder):
     tiny_guest.hello_disk(bad)
     for machine, path in (("db", good), ("web", good), ("bad", bad)):
         play.run([play.capture(machine=machine, disks=[{"name": "sda", "path": path}])])
-    yield Site(play, folder)
-    machines = folder / "work" / "machines"
-    for path in machines.iterdir() if machines.exists() else ():
-        qemu.remove(str(path / "guest"))
+    try:
+        yield Site(play, folder)
+    finally:
+        machines = folder / "work" / "machines"
+        for path in machines.iterdir() if machines.exists() else ():
+            qemu.remove(str(path / "guest"))
 
 
 @pytest.fixture
