@@ -133,6 +133,16 @@ def test_a_wave_is_not_begun_without_the_earlier_one(site):
     assert target["isolated"] is True and target["lifetime"] == 600      # a drill must not reach production, and ends by itself
 
 
+def test_a_worker_that_cannot_be_reached_holds_the_next_wave(newest_site):
+    unreachable = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    newest_site.hosts(web={"dr_wave": 2}, db={"dr_worker": "gone"})
+    newest_site.play.hosts["gone"] = unreachable
+    said = newest_site.run("drill", "--limit", "web,db", fails=True)
+    assert "Wave 2 was not begun, as it needs what has not come back: db" in said
+    run = newest_site.evidence()
+    assert run["result"] == "failed" and "db left the run" in run["reason"] and newest_site.guests() == {}
+
+
 def test_a_machine_without_an_image_stops_the_plan(newest_site):
     newest_site.hosts(db={}, lost={}, again={"dr_machine": "db"})
     said = newest_site.run("drill", fails=True)
