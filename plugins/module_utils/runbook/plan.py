@@ -126,16 +126,13 @@ def _clashes(machines):
     holders = {}                         # type: Dict[Tuple[str, str], List[str]]
     for planned in machines:
         network = planned.wanted.network
+        if planned.wanted.provider == "qemu" and not network.get("segment"):
+            continue                     # such a guest has a network of its own
         place = str(network.get("segment") or network.get("network") or "")
         for address in _addresses(network):
             holders.setdefault((place, address), []).append(planned.wanted.machine)
-    alone = {planned.wanted.machine for planned in machines if planned.wanted.provider == "qemu" and not planned.wanted.network.get("segment")}
-    findings = []
-    for (_place, address), names in sorted(holders.items()):
-        names = [name for name in names if name not in alone]        # such a guest has a network of its own
-        if len(names) > 1:
-            findings.append(Finding("error", names[0], f"It and {', '.join(names[1:])} would both have the address {address}."))
-    return findings
+    return [Finding("error", names[0], f"It and {', '.join(names[1:])} would both have the address {address}.")
+            for (_place, address), names in sorted(holders.items()) if len(names) > 1]
 
 
 def _addresses(network):

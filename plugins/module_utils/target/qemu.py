@@ -9,7 +9,6 @@ that several guests share (qemu_segment.py); else each NIC has a network of its 
 """
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -17,8 +16,7 @@ import time
 
 from typing import NamedTuple, Tuple
 
-from ..errors import MachineError, TargetError
-from ..machine.data import from_data, to_data
+from ..errors import TargetError
 from . import qemu_command as command
 from . import qemu_process as process
 from . import qemu_segment
@@ -64,7 +62,7 @@ def find(run_dir):
     pid = process.find_process(run_dir, "qemu")
     if not pid:
         return None
-    state = _read_state(run_dir)
+    state = process.read_state(run_dir, STATE_FILE, _State)
     return state.running._replace(pid=pid) if state else RunningGuest("", run_dir, pid, "", "", (), 0, 0)
 
 
@@ -87,7 +85,7 @@ def would_start(guest):
     command.check_guest(guest)
     if not process.find_process(guest.run_dir, "qemu"):
         return True
-    state = _read_state(guest.run_dir)
+    state = process.read_state(guest.run_dir, STATE_FILE, _State)
     if state is None or state.guest != guest:
         raise TargetError(f"A guest already runs in {guest.run_dir}, with other settings than those of {guest.name!r}. Stop it first.")
     return False
@@ -119,19 +117,17 @@ def remove(run_dir, timeout=0):
     """
     if not os.path.isdir(run_dir):
         return False, (f"{run_dir} does not exist",)
-    state = _read_state(run_dir)
+    state = process.read_state(run_dir, STATE_FILE, _State)
     how = stop(run_dir, timeout)
     with process.locked(run_dir):
         _forget(run_dir)
-    with contextlib.suppress(OSError):
-        os.unlink(os.path.join(run_dir, process.LOCK_FILE))
-        os.rmdir(run_dir)
+    process.remove_run_dir(run_dir)
     return True, tuple([f"the guest was {how}" if how != "not running" else "the guest was not running"] + _prove_gone(run_dir, state))
 
 
 def user_networks(run_dir):
     """The run directories whose QEMU holds the networks of the guest in `run_dir`: itself, or the segments that it is connected to."""
-    state = _read_state(run_dir)
+    state = process.read_state(run_dir, STATE_FILE, _State)
     return sorted({nic.segment or run_dir for nic in state.guest.nics}) if state else [run_dir]
 
 
@@ -168,13 +164,13 @@ def _start(guest, program):
         began = int(time.time())
         forwards = tuple(forward for nic in ready.nics for forward in nic.forwards)
         running = RunningGuest(guest.name, guest.run_dir, 0, accel, reason, forwards, began, began + guest.lifetime)
-        _write_state(guest.run_dir, _State(guest, running))
+        process.write_state(guest.run_dir, STATE_FILE, _State(guest, running))
         segments = {nic.segment: qemu_segment.netdev(nic.segment) for nic in guest.nics if nic.segment}
         arguments = command.build_command(ready, able.program, accel, SANDBOX if able.sandbox else "", firmware, segments)
         problem = process.launch(guest.run_dir, guest.lifetime, arguments) or _open_forwards(ready)
         if problem is None:
             running = running._replace(pid=process.find_process(guest.run_dir, "qemu"))
-            _write_state(guest.run_dir, _State(guest, running))
+            process.write_state(guest.run_dir, STATE_FILE, _State(guest, running))
             return running
         # A port that was free a moment ago may have been taken; another choice helps only where we chose.
         if "host forwarding rule" not in problem or ready.nics == guest.nics:
@@ -260,7 +256,7 @@ def _own_files(run_dir):
 
 def _forget(run_dir):
     """Gives back what a guest that has ended held: its forwards into segments, and its files."""
-    state = _read_state(run_dir)
+    state = process.read_state(run_dir, STATE_FILE, _State)
     if state:
         _close_forwards(state.guest._replace(nics=_on_ports(state)))
     _remove_files(run_dir)
@@ -270,18 +266,3 @@ def _remove_files(run_dir):
     for name in _own_files(run_dir):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(run_dir, name))
-
-
-def _read_state(run_dir):
-    try:
-        with open(os.path.join(run_dir, STATE_FILE), encoding="utf-8") as stream:
-            return from_data(_State, json.load(stream))
-    except (OSError, ValueError, MachineError):
-        return None
-
-
-def _write_state(run_dir, state):
-    path = os.path.join(run_dir, STATE_FILE)
-    with open(path + ".partial", "w", encoding="utf-8") as stream:
-        json.dump(to_data(state), stream)
-    os.replace(path + ".partial", path)

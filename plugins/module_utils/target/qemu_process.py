@@ -15,6 +15,7 @@ lifetime has passed, also when everything that knew of it is gone.
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -22,7 +23,8 @@ import socket
 import subprocess
 import time
 
-from ..errors import TargetError
+from ..errors import MachineError, TargetError
+from ..machine.data import from_data, to_data
 from .qemu_command import LOG_FILE, QMP_SOCKET
 from .qmp import Qmp
 
@@ -127,6 +129,30 @@ def locked(run_dir):
     with open(os.path.join(run_dir, LOCK_FILE), "a", encoding="ascii") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def write_state(run_dir, name, value):
+    """Keeps a named tuple in a file of `run_dir`, whole or not at all."""
+    path = os.path.join(run_dir, name)
+    with open(path + ".partial", "w", encoding="utf-8") as stream:
+        json.dump(to_data(value), stream)
+    os.replace(path + ".partial", path)
+
+
+def read_state(run_dir, name, kind):
+    """The named tuple of the type `kind` that was kept in a file of `run_dir`, None where there is none that can be read."""
+    try:
+        with open(os.path.join(run_dir, name), encoding="utf-8") as stream:
+            return from_data(kind, json.load(stream))
+    except (OSError, ValueError, MachineError):
+        return None
+
+
+def remove_run_dir(run_dir):
+    """Removes a run directory in which nothing runs, unless something of others is in it."""
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(run_dir, LOCK_FILE))
+        os.rmdir(run_dir)
 
 
 def free_port(address):

@@ -11,7 +11,6 @@ must be a switch: the user network takes each packet that it sees for one to its
 
 import contextlib
 import ipaddress
-import json
 import os
 import shutil
 import subprocess
@@ -20,8 +19,7 @@ import time
 
 from typing import NamedTuple
 
-from ..errors import MachineError, TargetError
-from ..machine.data import from_data, to_data
+from ..errors import TargetError
 from . import qemu_process as process
 from .qemu_command import LOG_FILE, PID_FILE, QMP_SOCKET, GuestNic, nic_addresses, user_network
 from .qemu_probe import SANDBOX, abilities
@@ -48,15 +46,7 @@ class RunningSegment(NamedTuple):
 
 def find(run_dir):
     """The segment that runs in `run_dir`, None where none does."""
-    return _read_state(run_dir) if process.find_process(run_dir, "qemu") else None
-
-
-def _read_state(run_dir):
-    try:
-        with open(os.path.join(run_dir, STATE_FILE), encoding="utf-8") as stream:
-            return from_data(RunningSegment, json.load(stream))
-    except (OSError, ValueError, MachineError):
-        return None
+    return process.read_state(run_dir, STATE_FILE, RunningSegment) if process.find_process(run_dir, "qemu") else None
 
 
 def start(segment, program=None):
@@ -70,7 +60,7 @@ def start(segment, program=None):
             return find(segment.run_dir), False
         _clear(segment.run_dir)                      # what one that has ended left
         running = RunningSegment(segment, tempfile.mkdtemp(prefix="agnostic-recovery-", dir=_SOCKETS))
-        _write_state(running)
+        process.write_state(segment.run_dir, STATE_FILE, running)
         try:
             _start_switch(running)
             _start_gateway(running, network, abilities(program))
@@ -88,9 +78,7 @@ def remove(run_dir):
     with process.locked(run_dir):
         process.kill(run_dir)
         running = _clear(run_dir)
-    with contextlib.suppress(OSError):
-        os.unlink(os.path.join(run_dir, process.LOCK_FILE))
-        os.rmdir(run_dir)
+    process.remove_run_dir(run_dir)
     proofs = [f"no process runs in {run_dir}"]
     if running:
         proofs.append(f"{running.sockets} does not exist")
@@ -174,7 +162,7 @@ def _switch(running):
 
 def _clear(run_dir):
     """Removes the files of a segment that runs no more. Returns its RunningSegment, None where there was none."""
-    running = _read_state(run_dir)
+    running = process.read_state(run_dir, STATE_FILE, RunningSegment)
     if running:
         shutil.rmtree(running.sockets, ignore_errors=True)
         if os.path.exists(running.sockets):
@@ -183,10 +171,3 @@ def _clear(run_dir):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(run_dir, name))
     return running
-
-
-def _write_state(running):
-    path = os.path.join(running.segment.run_dir, STATE_FILE)
-    with open(path + ".partial", "w", encoding="utf-8") as stream:
-        json.dump(to_data(running), stream)
-    os.replace(path + ".partial", path)
