@@ -121,10 +121,10 @@ def object_name(image_id: str) -> str:
     machine, slash, name = image_id.rpartition("/")
     if not slash or not _NAME.match(name):
         raise RepositoryError(f"{image_id!r} is no image id; one looks like shop/20261122T010203Z-9f3a61c2.")
-    return _folder(machine) + name
+    return folder_of(machine) + name
 
 
-def _folder(machine: str) -> str:
+def folder_of(machine: str) -> str:
     # Lone surrogates stand for what is no UTF-8, in the name of a file that is not ours.
     if not machine or any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in machine) or len(machine.encode("utf-8")) > 80:
         raise RepositoryError(f"{machine!r} cannot be a machine's name: 1 to 80 bytes without control characters.")
@@ -171,7 +171,7 @@ def open_manifest(repository: Repository, image_id: str, sealed: bytes) -> Manif
 
 def image_ids(repository: Repository, machine: Optional[str] = None) -> Iterator[str]:
     """Ids of all images, or of one machine's, the oldest first within a machine. Reads names only."""
-    for name in repository.store.list(PREFIX if machine is None else _folder(machine)):
+    for name in repository.store.list(PREFIX if machine is None else folder_of(machine)):
         image_id = image_id_of(name)
         if image_id:
             yield image_id

@@ -19,7 +19,7 @@ from ..repository import datakey
 from ..repository.keys import Key
 from ..repository.repository import Repository, open_repository, read_info
 from ..repository.sessions import Session
-from ..repository.store import ROOT, ObjectStore
+from ..repository.store import ROOT, RUNS, SETTINGS, ObjectStore
 from ..repository.tombstones import GivenUp, read_lists
 from .envelope import NO_KEY_ID, OVERHEAD
 from .index import STORED, Page, PageBuilder, PageStore, chunk_name, page_name
@@ -69,6 +69,7 @@ def replicate(source: Repository, target: ObjectStore, key: Key, progress, wante
         return ReplicateResult(tuple(missing), (), not is_there, 0, 0, round(time.monotonic() - started, 3))
     progress.phase("keys", 0)
     _copy_keys(source.store, target, is_there)
+    _copy_records(source.store, target)
     work = _Replicate(source, open_repository(target, key), progress, workers, pace)
     done, gone = work.images(missing)
     return ReplicateResult(tuple(done), tuple(gone), not is_there, work.stored, work.stored_objects, round(time.monotonic() - started, 3))
@@ -84,6 +85,15 @@ def _copy_keys(source: ObjectStore, target: ObjectStore, is_there: bool) -> None
             target.put_new(name, source.get(name))
     if not is_there:
         target.put_new(ROOT, source.get(ROOT))
+
+
+def _copy_records(source: ObjectStore, target: ObjectStore) -> None:
+    """What is kept of machines and runs, as sealed: no key is needed for it."""
+    for folder in (SETTINGS, RUNS):
+        present = set(target.list(folder))
+        for name in source.list(folder):
+            if name not in present:
+                target.put_new(name, source.get(name))
 
 
 class _Replicate:

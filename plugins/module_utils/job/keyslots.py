@@ -4,11 +4,14 @@
 
 """Key slots and epochs of a repository, as tasks ask for them."""
 
+import time
+
 from ..errors import KeyAccessError, RepositoryError
 from ..repository.keyadmin import LAST_SLOT, KeyAdministration
 from ..repository.open import open_store
 from ..repository.slots import check_new_key, list_slots
-from .opening import key_of
+from ..runbook.settings import seal_again
+from .opening import key_of, opened
 from .plain import plain
 
 
@@ -67,8 +70,11 @@ def ensure_epoch(options, check):
         if check and changed and before + 1 != options["number"]:
             raise RepositoryError("The repository is in epoch {0}; the next one is {1}, not {2}.".format(
                 before, before + 1, options["number"]))
-        if not check:
-            administration.begin_epoch(options["number"])
+        if changed and not check:
+            with opened(options) as repository:
+                administration.begin_epoch(options["number"])
+                with opened(options) as renewed:
+                    seal_again(repository, renewed, time.time())
         return changed, before
 
 

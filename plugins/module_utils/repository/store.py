@@ -14,6 +14,8 @@ from typing import Iterable, Iterator, NamedTuple, Optional
 from ..errors import DamagedObjectError, RepositoryError
 
 ROOT = "repository.json"        # the object that makes a place a repository; the last one that is stored when it is made
+SETTINGS = "settings/"          # below it, how machines are recovered; see runbook/settings.py
+RUNS = "runs/"                  # below it, what runs have left; see runbook/kept_runs.py
 MAX_OBJECT_SIZE = 128 << 20     # bytes; no object of format 1 is larger, and no reader takes a larger one into memory
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_~%-][A-Za-z0-9._~%-]{0,254}\Z")

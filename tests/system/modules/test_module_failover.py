@@ -49,6 +49,11 @@ class Site:
         with open(str(self.folder / "report" / "evidence.json"), encoding="utf-8") as file:
             return json.load(file)["runs"][0]
 
+    def kept(self):
+        """How often the repository was told how machines are recovered, by machine."""
+        folder = self.folder / "repository" / "settings"
+        return {path.name: len(list(path.iterdir())) for path in folder.iterdir()} if folder.exists() else {}
+
     def guests(self):
         """Process ids of the guests, by machine."""
         machines = self.work / "machines"
@@ -128,7 +133,7 @@ def test_a_wave_is_not_begun_without_the_earlier_one(site):
     assert "Wave 2 was not begun, as it needs what has not come back: bad" in said
     assert {machine["name"] for machine in run["machines"]} == {"bad", "web"}
     assert not [event for event in run["timeline"] if event["machine"] == "web"]
-    assert run["resources_left"] == 0 and site.guests() == {}
+    assert run["resources_left"] == 0 and site.guests() == {} and site.kept() == {}
     target = next(machine["target"] for machine in run["machines"] if machine["name"] == "bad")
     assert target["isolated"] is True and target["lifetime"] == 600      # a drill must not reach production, and ends by itself
 
@@ -153,12 +158,16 @@ def test_a_machine_without_an_image_stops_the_plan(newest_site):
 
 
 def test_only_the_repository_and_its_key_are_left(newest_site):
-    """No inventory of the source: the repository names the machines, a file of variables says how they are recovered."""
-    newest_site.hosts(shared={"dr_wave": 1})
-    variables = {name: value for name, value in newest_site.play.hosts["shared"].items() if name != "dr_wave"}
+    """No inventory of the source: the repository names the machines and says how they are recovered, the new site where."""
+    newest_site.hosts(db={"dr_wave": 1}, web={"dr_wave": 2})
+    newest_site.run("settings")
+    assert newest_site.kept() == {"db": 1, "web": 1}
+    here = ("ansible_connection", "ansible_python_interpreter", "dr_repository", "dr_repository_key_file", "dr_work_dir", "dr_report_dir",
+            "dr_shutdown_timeout", "dr_capture")
+    variables = {name: value for name, value in newest_site.play.hosts["db"].items() if name in here}
     place = newest_site.folder / "dr"
     (place / "group_vars").mkdir(parents=True)
-    (place / "group_vars" / "dr_machines.json").write_text(json.dumps(dict(variables, dr_wave="{{ 1 if dr_machine == 'db' else 2 }}")))
+    (place / "group_vars" / "dr_machines.json").write_text(json.dumps(dict(variables, dr_rpo="24h")))
     (place / "dr.repository.yml").write_text(json.dumps({
         "plugin": "agnostic.recovery.repository", "repository": newest_site.play.variables["repository"], "key_file": newest_site.play.variables["key"],
         "machines": ["db", "web"]}))
@@ -166,6 +175,8 @@ def test_only_the_repository_and_its_key_are_left(newest_site):
                           env=newest_site.play.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                           universal_newlines=True)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "2 machines in 2 waves" in done.stdout
+    assert "2 machines in 2 waves" in done.stdout and "memory 256" in done.stdout and "within its RPO of 24h" in done.stdout
     run = newest_site.evidence()
     assert run["result"] == "passed" and {machine["name"] for machine in run["machines"] if machine["passed"]} == {"db", "web"}
+    # What a drill has proven is kept: here with the promise that was new.
+    assert newest_site.kept() == {"db": 2, "web": 2}

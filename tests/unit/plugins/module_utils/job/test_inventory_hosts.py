@@ -25,3 +25,9 @@ def test_variables_of_a_machine():
 
 def test_a_machine_of_which_nothing_is_known():
     assert variables_of(IMAGE, {})["dr_source"] == {"disks": [{"name": "sda", "size": 5, "sector_size": 512}], "nics": []}
+
+
+def test_no_text_of_a_source_begins_a_template():
+    machine = {"hostname": "{{ lookup('pipe', 'id') }}", "os": {"{% raw %}": ["{{{ a", "{#", "{ {", "a{", 5, None]}}
+    source = variables_of(IMAGE, machine)["dr_source"]
+    assert source["hostname"] == "({ lookup('pipe', 'id') }}" and source["os"] == {"(% raw %}": ["(({ a", "(#", "{ {", "a{", 5, None]}
