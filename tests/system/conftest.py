@@ -16,7 +16,7 @@ import urllib.request
 
 import pytest
 
-CEPH = ("repository/", "modules/test_module_stores.py")        # what needs the object store
+CEPH = ("repository/", "modules/test_module_stores.py", "awx/")        # what needs the object store
 TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools")
 
 

@@ -90,7 +90,8 @@ def make_plan(kind: str, wanted: Sequence[Wanted], images: Dict[str, ImageInfo],
 
 
 def _plan_id(kind, machines):
-    content = [kind] + [[planned.wanted._asdict(), planned.image.id if planned.image else None] for planned in machines]
+    # The image, not how it was asked for: "latest" and the id of the latest are one plan.
+    content = [kind] + [dict(planned.wanted._asdict(), image=planned.image.id if planned.image else None) for planned in machines]
     return "plan-" + hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode("utf-8")).hexdigest()[:10]
 
 

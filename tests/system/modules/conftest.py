@@ -13,11 +13,11 @@ import subprocess
 import sys
 
 import pytest
-from module_ssh import SshServer
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.image.progress import NoProgress
 from ansible_collections.agnostic.recovery.plugins.module_utils.job import tasks
 from ansible_collections.agnostic.recovery.plugins.module_utils.job.initialise import ensure_repository
+from ansible_collections.agnostic.recovery.tests.system.ssh_server import SshServer
 
 SECRET = "correct horse battery staple"
 VENVS = os.environ.get("AGNOSTIC_RECOVERY_VENVS", "")

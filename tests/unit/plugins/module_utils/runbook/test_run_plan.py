@@ -43,6 +43,7 @@ def test_the_id_stands_for_what_will_be_done_and_not_for_when():
     one = wanted("db", size={"memory": 1024, "cpus": 2})
     first = plan(one)
     assert first.id == make_plan("failover", [one], {"db": image("db")}, {}, NOW + 60).id
+    assert first.id == plan(one._replace(image=image("db").id)).id
     others = [plan(one, kind="drill"), plan(one._replace(size={"memory": 2048, "cpus": 2})), plan(one, wanted("web")),
               plan(one, images={"db": image("db")._replace(id="db/20261122T010001Z-9f3a61c2")}), plan(one._replace(wave=2))]
     assert len({each.id for each in others} | {first.id}) == len(others) + 1

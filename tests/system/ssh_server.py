@@ -23,6 +23,7 @@ class SshServer:
         for name in ("host", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], stdin=subprocess.DEVNULL, check=True)
         os.makedirs("/run/sshd", exist_ok=True)
+        self.key = str(folder / "user")
         self.process = None
 
     def start(self):
@@ -56,5 +57,5 @@ class SshServer:
         """What the inventory says of a host behind it, whose Python is named by somebody else."""
         return {
             "ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": self.port, "ansible_user": "root",
-            "ansible_ssh_private_key_file": str(self.folder / "user"), "ansible_python_interpreter": "/nonexistent",
+            "ansible_ssh_private_key_file": self.key, "ansible_python_interpreter": "/nonexistent",
             "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ControlPath=/tmp/cm-%C"}
