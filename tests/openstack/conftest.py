@@ -2,20 +2,23 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An OpenStack that `allinone` has started, an S3 server, and the demo machine captured into it. tests/tools/openstack sets it all up."""
+"""An OpenStack that `allinone` has started, an S3 server, and two machines captured into it. tests/tools/openstack sets it all up."""
 
 import json
 import os
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 
 import pytest
 from cloud_site import HOST, Site, lists, wait_for_ssh
+from two_tier import OldSite
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.append(os.path.join(ROOT, "tests", "live"))         # its virtual machines
 STORE_PORT = 15100
 STORE = f"http://{HOST}:{STORE_PORT}"
 
@@ -43,10 +46,15 @@ class Operator:
         return output
 
     def drill(self, name, passes=True, **variables):
-        """Recovers the newest image, checks and removes it; the evidence of the run."""
-        report = os.path.join(self.folder, "report-" + name)
-        self.play("agnostic.recovery.drill", passes, dr_capture=False, dr_report_dir=report, dr_run_title=name, **variables)
-        with open(os.path.join(report, "evidence.json"), encoding="utf-8") as file:
+        """Recovers the newest images, checks and removes them; the evidence of the run."""
+        self.play("agnostic.recovery.drill", passes, dr_capture=False, dr_report_dir=self.report(name), dr_run_title=name, **variables)
+        return self.evidence(name)
+
+    def report(self, name):
+        return os.path.join(self.folder, "report-" + name)
+
+    def evidence(self, name):
+        with open(os.path.join(self.report(name), "evidence.json"), encoding="utf-8") as file:
             return json.load(file)
 
     def lists(self):
@@ -90,13 +98,19 @@ def wait_for_store(server):
 
 @pytest.fixture(scope="session")
 def operator(site, store, tmp_path_factory):      # pylint: disable=unused-argument
-    """The demo machine is captured into the store, then its disk is gone: nothing below may read it."""
+    """The machines are captured into the store while they run, then their data centre is gone: nothing below may read it."""
     folder = str(tmp_path_factory.mktemp("operator"))
     source = os.path.join(folder, "source")
     subprocess.run([os.path.join(ROOT, "tests/demo/build"), "--output", source], stdout=subprocess.DEVNULL, check=True)
     made = Operator(folder, site, site.network)
-    made.play("agnostic.recovery.capture")
+    old = OldSite(source, os.path.join(source, "shop.raw"))
     os.unlink(os.path.join(source, "shop.raw"))
+    with old.running():
+        newest = old.order("oak chair")
+        made.environment.update(DR_SOURCE_KEY=old.key, DR_NEWEST_ORDER=newest, DR_DB_PORT=str(old.vms["db"].ssh_port),
+                                DR_APP_PORT=str(old.vms["app"].ssh_port))
+        made.play("agnostic.recovery.capture")
+    old.lose()
     return made
 
 

@@ -15,7 +15,7 @@ from .run import BuildError, chroot, run
 PACKAGES = (
     "systemd-sysv", "dbus", "udev", "kmod", "ifupdown", "iproute2",  # systemd-logind needs dbus and handles the power button
     "linux-image-amd64", "initramfs-tools", "zstd", "grub-pc", "e2fsprogs", "xfsprogs",
-    "nginx-light", "postgresql-15", "python3", "python3-psycopg2",
+    "nginx-light", "openssh-server", "postgresql-15", "python3", "python3-psycopg2",
 )
 WITHOUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*")
 # Periodic work that makes no difference to the demo, but costs boot time in an emulated guest. fstrim would empty the free blocks.

@@ -134,7 +134,7 @@ def test_what_is_declared_for_awx_is_there():
     for template in templates.values():
         assert os.path.exists(os.path.join(EXAMPLES, "project", template["playbook"]))
     for each in list(templates.values()) + declared["controller_workflows"]:
-        for question in each["survey_spec"]["spec"]:
+        for question in each.get("survey_spec", {}).get("spec", ()):
             assert f"`{question['variable']}`" in known
     nodes = {node["identifier"]: node for node in declared["controller_workflows"][0]["simplified_workflow_nodes"]}
     for node in nodes.values():
