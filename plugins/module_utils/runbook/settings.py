@@ -59,12 +59,10 @@ def secrets_in(value: Any) -> Iterator[str]:
             if isinstance(each, str) and name in _SECRETS:
                 yield each
             else:
-                for secret in secrets_in(each):
-                    yield secret
+                yield from secrets_in(each)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            for secret in secrets_in(each):
-                yield secret
+            yield from secrets_in(each)
 
 
 def _refuse_unencrypted(repository):
