@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A fleet fails over while its controller dies again and again; each time another controller, with its own copy of the collection, goes on."""
+"""A fleet fails over while its controller dies again and again; each time another controller, with its own copy of the collection, goes on.
+
+Of the old site nothing is left but the repository and its key: no inventory, no disk, no state of a controller.
+"""
 
 import json
 import os
@@ -16,7 +19,8 @@ import time
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-INVENTORY = os.path.join(ROOT, "tests", "fleet", "inventory.yml")
+OLD_SITE = os.path.join(ROOT, "tests", "fleet", "inventory.yml")
+NEW_SITE = os.path.join(ROOT, "tests", "fleet", "recovery")
 KILLS = int(os.environ.get("KILLS", "10"))
 SEED = os.environ.get("SEED") or str(random.randrange(1 << 30))
 SERVING = ("app1", "app2", "app3", "app4", "app5")
@@ -27,6 +31,7 @@ class Fleet:
     def __init__(self, folder):
         self.folder = folder
         self.controllers = 0
+        self.inventory = OLD_SITE
 
     def controller(self):
         """The environment of a new controller: a fresh copy of the collection, nothing else."""
@@ -39,7 +44,7 @@ class Fleet:
 
     def start(self, *arguments, environment=None):
         environment = environment or self.controller()
-        command = ["ansible-playbook", "-i", INVENTORY, *arguments, "-e", f"dr_report_dir={self.folder}/report"]
+        command = ["ansible-playbook", "-i", self.inventory, *arguments, "-e", f"dr_report_dir={self.folder}/report"]
         return subprocess.Popen(command, env=environment, cwd=environment["HOME"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, universal_newlines=True, start_new_session=True)
 
@@ -85,8 +90,12 @@ def fixture_fleet():
     with open(os.path.join(cache, "passphrase"), "w", encoding="utf-8") as file:
         file.write("copper kettle in the fleet")
     try:
-        status, output = fleet.run("agnostic.recovery.capture")
-        assert status == 0, output[-4000:]
+        for playbook in ("agnostic.recovery.capture", "agnostic.recovery.settings"):
+            status, output = fleet.run(playbook)
+            assert status == 0, output[-4000:]
+        for disk in ("shop.raw", "broken.raw"):
+            os.unlink(os.path.join(cache, disk))
+        fleet.inventory = NEW_SITE
         yield fleet
     finally:
         fleet.run("agnostic.recovery.teardown", "-e", "dr_run_id=failover-*", "-e", "dr_shutdown_timeout=0")
