@@ -58,6 +58,14 @@ options:
         description: Inventory host that restores it.
         type: str
         default: localhost
+      cloud:
+        description: Entry of C(clouds.yaml) in which the machine is made, where its provider needs one.
+        type: str
+        default: ''
+      path:
+        description: Which way of several that its provider has, such as V(cinder) or V(glance).
+        type: str
+        default: ''
       size:
         description: Size of the recovered machine, as the provider understands it.
         type: dict
@@ -75,6 +83,31 @@ options:
         type: list
         elements: str
         default: []
+  places:
+    description:
+      - What room there is where the machines are recovered, as M(agnostic.recovery.worker_info) and M(agnostic.recovery.openstack_quota_info)
+        tell it. Too little is a warning.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      kind:
+        description: What it is.
+        type: str
+        choices: [worker, cloud]
+        required: true
+      name:
+        description: Its name, as O(machines[].worker) and O(machines[].cloud) have it.
+        type: str
+        required: true
+      room:
+        description: How much is free of C(bytes), C(memory) in MiB, C(servers), C(cores), C(volumes), C(gigabytes), C(ports). Null is no limit.
+        type: dict
+        default: {}
+      problem:
+        description: Why nobody knows.
+        type: str
+        default: ''
 """
 
 EXAMPLES = r"""
@@ -156,10 +189,18 @@ MACHINE = dict(
     provider=dict(type="str", default="qemu"),
     target=dict(type="str", default="kvm"),
     worker=dict(type="str", default="localhost"),
+    cloud=dict(type="str", default=""),
+    path=dict(type="str", default=""),
     size=dict(type="dict", default={}),
     network=dict(type="dict", default={}),
     rpo=dict(type="str", default=""),
     checks=dict(type="list", elements="str", default=[]),
+)
+PLACE = dict(
+    kind=dict(type="str", choices=["worker", "cloud"], required=True),
+    name=dict(type="str", required=True),
+    room=dict(type="dict", default={}),
+    problem=dict(type="str", default=""),
 )
 
 
@@ -169,6 +210,7 @@ def main():
             REPOSITORY_SPEC,
             kind=dict(type="str", choices=list(KINDS), required=True),
             machines=dict(type="list", elements="dict", required=True, options=MACHINE),
+            places=dict(type="list", elements="dict", default=[], options=PLACE),
             **KEY_SPEC
         ),
         mutually_exclusive=[sorted(KEY_SPEC)],

@@ -9,6 +9,7 @@ import time
 from ..errors import RepositoryError
 from ..image.manifest import find_image
 from ..runbook.plan import Wanted, make_plan
+from ..runbook.room import Place
 from .opening import opened
 
 
@@ -22,4 +23,4 @@ def plan_run(options):
                 images[each.machine] = find_image(repository, each.machine, each.image)
             except RepositoryError as error:
                 missing[each.machine] = str(error)
-    return make_plan(options["kind"], wanted, images, missing, time.time())
+    return make_plan(options["kind"], wanted, images, missing, time.time(), [Place(**place) for place in options["places"]])

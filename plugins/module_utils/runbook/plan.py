@@ -18,6 +18,7 @@ from ..errors import RecoveryError
 from ..image.manifest import ImageInfo
 from ..target.profile import PROFILES
 from .evidence import parse_time
+from .room import Place, needs, shortages
 from .rpo import parse_duration
 from .summary import duration_text, size_text
 
@@ -34,6 +35,8 @@ class Wanted(NamedTuple):
     provider: str = "qemu"
     target: str = "kvm"                  # target profile
     worker: str = "localhost"
+    cloud: str = ""                      # entry of clouds.yaml, an account: where a provider that needs one makes machines
+    path: str = ""                       # of several ways that a provider has, such as cinder or glance
     size: Dict[str, Any] = {}            # as the provider understands it: memory (MiB) and cpus, or a type
     network: Dict[str, Any] = {}         # mode, address, addresses ...: what the target's network is to be
     rpo: str = ""                        # how old the image may be, "": nothing is promised
@@ -69,12 +72,14 @@ class Plan(NamedTuple):
         return not any(finding.level == "error" for finding in self.findings)
 
 
-def make_plan(kind: str, wanted: Sequence[Wanted], images: Dict[str, ImageInfo], missing: Dict[str, str], now: float) -> Plan:
+def make_plan(kind: str, wanted: Sequence[Wanted], images: Dict[str, ImageInfo], missing: Dict[str, str], now: float,
+              places: Sequence[Place] = ()) -> Plan:
     """The plan for these machines.
 
     :param images: the chosen image of each machine that has one.
     :param missing: why there is none, for each other machine.
     :param now: seconds since 1970.
+    :param places: what room there is where the machines are recovered, as far as somebody has looked.
 
     Raises RecoveryError where nothing is wanted.
     """
@@ -86,7 +91,7 @@ def make_plan(kind: str, wanted: Sequence[Wanted], images: Dict[str, ImageInfo],
         age = max(0, int(now - parse_time(image.created))) if image else 0
         machines.append(Planned(each, image, age, image.recoverable.get(each.target, "") if image else ""))
     findings = [finding for planned in machines for finding in _about(planned, missing)]
-    return Plan(_plan_id(kind, machines), kind, tuple(machines), tuple(findings + _twice(machines) + _clashes(machines)))
+    return Plan(_plan_id(kind, machines), kind, tuple(machines), tuple(findings + _twice(machines) + _clashes(machines) + _room(machines, places)))
 
 
 def _plan_id(kind, machines):
@@ -134,6 +139,12 @@ def _clashes(machines):
             holders.setdefault((place, address), []).append(planned.wanted.machine)
     return [Finding("error", names[0], f"It and {', '.join(names[1:])} would both have the address {address}.")
             for (_place, address), names in sorted(holders.items()) if len(names) > 1]
+
+
+def _room(machines, places):
+    """No errors: a run that goes on has taken some of the room itself."""
+    demands = [needs(planned.wanted, planned.image) for planned in machines if planned.image]
+    return [Finding("warning", "", text) for text in shortages(demands, places)]
 
 
 def _addresses(network):

@@ -143,6 +143,7 @@ def test_a_worker_that_cannot_be_reached_holds_the_next_wave(newest_site):
     newest_site.hosts(web={"dr_wave": 2}, db={"dr_worker": "gone"})
     newest_site.play.hosts["gone"] = unreachable
     said = newest_site.run("drill", "--limit", "web,db", fails=True)
+    assert re.search("warning: The worker gone cannot be asked what room it has: .*127.0.0.1", said)
     assert "Wave 2 was not begun, as it needs what has not come back: db" in said
     run = newest_site.evidence()
     assert run["result"] == "failed" and "db left the run" in run["reason"] and newest_site.guests() == {}
@@ -155,6 +156,12 @@ def test_a_machine_without_an_image_stops_the_plan(newest_site):
     assert "Two hosts of the inventory name this machine" in said and "--limit" in said
     assert not newest_site.work.exists()
     assert "1 machine in 1 wave" in newest_site.run("drill", "--limit", "db", "--check")
+
+
+def test_a_worker_without_room_is_a_warning(site):
+    site.hosts(db={"dr_guest": {"firmware": "bios", "memory": 1 << 30, "cpus": 1}}, web={})
+    said = site.run("failover", "--check")
+    assert re.search("warning: The worker localhost has [0-9]+ MiB of memory left, and what recovers there needs 1073742080", said)
 
 
 def test_only_the_repository_and_its_key_are_left(newest_site):
