@@ -5,7 +5,7 @@
 # Every target does its own set-up on a Debian machine, as root.
 
 SHELL := /bin/bash
-.PHONY: help drill drill-control test lint sanity sanity-all units system e2e live aws openstack chaos fleet matrix scale fuzz bench clean
+.PHONY: help drill drill-control test lint sanity sanity-all units system e2e live aws libvirt openstack chaos fleet matrix scale fuzz bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ fuzz: ## a minute for each reader of what comes from outside; FUZZ_SECONDS sets 
 
 bench: ## capture and restore beside restic, borg, partclone, qemu-img
 	@tests/tools/bench
+
+libvirt: ## a libvirt on this machine: recover machines as its domains
+	@tests/tools/libvirt
 
 openstack: ## a real OpenStack on this machine: recover machines in it through Glance and from Cinder volumes
 	@tests/tools/openstack

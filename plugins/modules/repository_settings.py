@@ -12,8 +12,8 @@ author:
 description:
   - Keeps the variables that say how a machine is recovered in the repository, so that a failover needs the repository and its key alone.
     The inventory plugin P(agnostic.recovery.repository#inventory) gives them back.
-  - Variables that are kept are C(dr_aws), C(dr_checks), C(dr_drivers), C(dr_fixups), C(dr_guest), C(dr_luks_keys), C(dr_network),
-    C(dr_openstack), C(dr_provider), C(dr_required), C(dr_rpo), C(dr_size), C(dr_target) and C(dr_wave), with the secrets in them.
+  - Variables that are kept are C(dr_aws), C(dr_checks), C(dr_drivers), C(dr_fixups), C(dr_guest), C(dr_libvirt), C(dr_luks_keys),
+    C(dr_network), C(dr_openstack), C(dr_provider), C(dr_required), C(dr_rpo), C(dr_size), C(dr_target) and C(dr_wave), with the secrets in them.
   - They are sealed under a key that sources do not have. The capture credential neither opens nor makes them.
   - An unencrypted repository keeps none, as whoever can write to it could then say what runs on workers.
 extends_documentation_fragment:

@@ -78,3 +78,17 @@ install_collection() {
     "$ansible/bin/ansible-galaxy" collection install --offline --force --collections-path "$dir" "$built"/*.tar.gz >/dev/null
     rm -rf "$built"
 }
+
+# bundled_collection DIR VENV NAMESPACE/NAME: has that collection below DIR, out of the Python package "ansible", which holds a hundred.
+bundled_collection() {
+    local dir=$1 venv=$2 name=$3 wheel
+    [ ! -e "$dir/ansible_collections/$name/MANIFEST.json" ] || return 0
+    wheel=$(mktemp -d)
+    "$venv/bin/pip" download --quiet --no-deps --dest "$wheel" ansible
+    "$venv/bin/python" -c '
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    wheel.extractall(sys.argv[2], [name for name in wheel.namelist() if name.startswith("ansible_collections/" + sys.argv[3] + "/")])
+' "$wheel"/ansible-*.whl "$dir" "$name"
+    rm -rf "$wheel"
+}

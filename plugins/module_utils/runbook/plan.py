@@ -23,6 +23,7 @@ from .rpo import parse_duration
 from .summary import duration_text, size_text
 
 KINDS = ("drill", "failover")
+PROVIDERS = ("aws", "libvirt", "openstack", "qemu")
 NETWORK_MODES = ("keep", "dhcp", "mapped")
 
 
@@ -106,6 +107,8 @@ def _about(planned, missing):
     problems = []
     if wanted.target not in PROFILES:
         problems.append(("error", f"dr_target {wanted.target!r} is no target profile; there are {', '.join(sorted(PROFILES))}."))
+    if wanted.provider not in PROVIDERS:
+        problems.append(("error", f"dr_provider {wanted.provider!r} is not one of {', '.join(PROVIDERS)}."))
     mode = wanted.network.get("mode", "keep")
     if mode not in NETWORK_MODES:
         problems.append(("error", f"dr_network.mode {mode!r} is not one of {', '.join(NETWORK_MODES)}."))

@@ -33,7 +33,7 @@ def needs(wanted: Any, image: Any) -> Dict[Any, int]:
             found[cloud + ("volumes",)] = len(image.disks)
             found[cloud + ("gigabytes",)] = sum(-(-disk.size // 2 ** 30) for disk in image.disks)
         return found
-    if wanted.provider == "qemu":
+    if wanted.provider in ("qemu", "libvirt"):
         return {worker + ("bytes",): image.used, worker + ("memory",): memory}
     return {}
 

@@ -16,8 +16,9 @@ from ..repository.store import SETTINGS
 from . import records
 
 # What of a machine's variables is kept. Where the repository, its key and the workers are belongs to the place of the recovery.
-VARIABLES = ("dr_aws", "dr_checks", "dr_drivers", "dr_fixups", "dr_guest", "dr_luks_keys", "dr_network", "dr_openstack", "dr_provider",
-             "dr_required", "dr_rpo", "dr_size", "dr_target", "dr_wave")
+VARIABLES = (
+    "dr_aws", "dr_checks", "dr_drivers", "dr_fixups", "dr_guest", "dr_libvirt", "dr_luks_keys", "dr_network", "dr_openstack", "dr_provider",
+    "dr_required", "dr_rpo", "dr_size", "dr_target", "dr_wave")
 _SECRETS = ("password", "passphrase")
 _KIND = records.Kind(SETTINGS, b"ZIAS", b"zia/1 settings", 1 << 20, "settings", True)
 

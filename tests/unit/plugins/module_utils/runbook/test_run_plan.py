@@ -56,6 +56,7 @@ def test_a_machine_without_an_image_stops_the_plan():
 
 @pytest.mark.parametrize("values, level, text", [
     ({"target": "vax"}, "error", "'vax' is no target profile"),
+    ({"provider": "steam"}, "error", "'steam' is not one of aws, libvirt, openstack, qemu"),
     ({"network": {"mode": "bridge"}}, "error", "'bridge' is not one of keep, dhcp, mapped"),
     ({"rpo": "30m"}, "warning", "1 h 00 min old, older than the 30m"),
     ({"checks": ()}, "warning", "no checks"),
