@@ -61,8 +61,9 @@ options:
     default: {}
   resume:
     description:
-      - With O(state=begin), go on with the newest run under O(root) that has the same C(plan) in O(attributes) and has not ended well, if
-        there is one. So a run whose controller died goes on, also from another controller.
+      - With O(state=begin), go on with the newest run under O(root) that has the same C(plan) in O(attributes) and has not ended well, or of
+        which something is left, if there is one. So a run whose controller died goes on, also from another controller, and a plan is not carried
+        out a second time beside what it has made.
     type: bool
     default: false
   machine:
@@ -176,14 +177,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RecoveryError
 from ..module_utils.runbook.evidence import SECTIONS
-from ..module_utils.runbook.journal import Journal, find_unfinished, new_run_id, open_resources, progress, read_journal, resources
+from ..module_utils.runbook.journal import Journal, find_begun, new_run_id, open_resources, progress, read_journal, resources
 
 
 def begin(parameters, check_mode):
     plan_id = parameters["attributes"].get("plan")
-    unfinished = find_unfinished(parameters["root"], plan_id) if parameters["resume"] and parameters["root"] and plan_id else ""
-    if unfinished:
-        return dict(changed=False, resumed=True, run_id=os.path.basename(unfinished), run_dir=unfinished)
+    begun = find_begun(parameters["root"], plan_id) if parameters["resume"] and parameters["root"] and plan_id else ""
+    if begun:
+        return dict(changed=False, resumed=True, run_id=os.path.basename(begun), run_dir=begun)
     run_id = parameters["run_id"] or new_run_id(parameters["kind"])
     run_dir = parameters["run_dir"] or os.path.join(parameters["root"], run_id)
     if not check_mode:

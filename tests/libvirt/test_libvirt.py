@@ -42,9 +42,12 @@ def test_a_failover_stays(site, libvirt, bus, machine):
     assert name == f"{run['id']}-shop" and libvirt.domains("--autostart") == [name]
     assert f"shop, recovered by run {run['id']}" in libvirt.virsh("desc", name)
     number = libvirt.virsh("domid", name)
-    # The same command goes on: what serves is left alone. One that was switched off comes up again.
+    # The same command goes on: what serves is left alone. What was switched off comes up again.
     site.run("failover", "-e", f"dr_confirm={plan}", **hardware)
     assert libvirt.virsh("domid", name) == number
+    libvirt.virsh("destroy", name)
+    site.run("failover", "-e", f"dr_confirm={plan}", **hardware)
+    assert libvirt.domains("--all") == libvirt.domains("--state-running") == [name]
     site.run("teardown", **hardware)
     assert libvirt.domains() == [name]
     site.run("teardown", "-e", f"dr_run_id={run['id']}", **hardware)

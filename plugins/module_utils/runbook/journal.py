@@ -141,8 +141,11 @@ def read_journal(run_dir):
     return entries
 
 
-def find_unfinished(root, plan_id):
-    """The directory of the newest run under `root` of this plan that has not ended well, "": there is none. Raises JournalError."""
+def find_begun(root, plan_id):
+    """The directory of the newest run under `root` of this plan that has not ended well, or of which something is left, "": there is none.
+
+    So a plan is not carried out a second time beside what it has made. Raises JournalError.
+    """
     found = []
     for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
         run_dir = os.path.join(root, name)
@@ -150,7 +153,7 @@ def find_unfinished(root, plan_id):
             continue
         entries = read_journal(run_dir)
         begin = next((entry for entry in entries if entry["type"] == "begin"), None)
-        if begin and begin.get("attributes", {}).get("plan") == plan_id and not _ended_well(entries):
+        if begin and begin.get("attributes", {}).get("plan") == plan_id and (not _ended_well(entries) or open_resources(entries)):
             found.append((begin["time"], run_dir))
     return max(found)[1] if found else ""
 

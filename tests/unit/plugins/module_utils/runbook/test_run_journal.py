@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.runbook import journal as module
 from ansible_collections.agnostic.recovery.plugins.module_utils.runbook.journal import (
-    Journal, JournalError, find_unfinished, new_run_id, open_resources, progress, read_journal, resources, timestamp)
+    Journal, JournalError, find_begun, new_run_id, open_resources, progress, read_journal, resources, timestamp)
 
 
 @pytest.fixture
@@ -135,9 +135,9 @@ def test_what_was_torn_down_is_done_no_more(journal):
     assert progress(read_journal(journal.run_dir), "shop") == ({}, {})
 
 
-def test_the_unfinished_run_of_a_plan(tmp_path):
+def test_the_run_of_a_plan_that_goes_on(tmp_path):
     root = tmp_path / "runs"
-    assert find_unfinished(str(root), "plan-1") == ""
+    assert find_begun(str(root), "plan-1") == ""
 
     def begin(number, plan, status=""):
         run = Journal(str(root / f"failover-2026112{number}T010203Z-4f2a"))
@@ -149,8 +149,12 @@ def test_the_unfinished_run_of_a_plan(tmp_path):
     failed = begin(2, "plan-1", "failed")
     begin(3, "plan-2")
     (root / "no-run").mkdir()
-    assert find_unfinished(str(root), "plan-1") == failed
+    assert find_begun(str(root), "plan-1") == failed
     Journal(failed).end("ok")                            # it went on, to a good end
-    assert find_unfinished(str(root), "plan-1") == ""
+    assert find_begun(str(root), "plan-1") == ""
+    Journal(failed).resource("qemu_guest", "/guest", "shop")
+    assert find_begun(str(root), "plan-1") == failed     # what it made serves
+    Journal(failed).gone("qemu_guest", "/guest", ["seen"])
+    assert find_begun(str(root), "plan-1") == ""
     killed = begin(4, "plan-1")
-    assert find_unfinished(str(root), "plan-1") == killed
+    assert find_begun(str(root), "plan-1") == killed
