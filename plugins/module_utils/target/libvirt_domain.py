@@ -7,8 +7,6 @@
 Source: libvirt, "Domain XML format". <os firmware="efi"> needs libvirt 5.2, the features below it 7.2, the processor "maximum" 7.1.
 """
 
-import xml.etree.ElementTree as ElementTree
-
 from typing import NamedTuple, Tuple
 
 from ..errors import TargetError

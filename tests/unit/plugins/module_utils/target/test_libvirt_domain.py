@@ -6,7 +6,9 @@
 
 import shutil
 import subprocess
-import xml.etree.ElementTree as ElementTree
+
+from xml.etree import ElementTree
+
 
 import pytest
 
