@@ -8,6 +8,7 @@ Source: libvirt, "Domain XML format". <os firmware="efi"> needs libvirt 5.2, the
 """
 
 from typing import NamedTuple, Tuple
+from xml.etree import ElementTree
 
 from ..errors import TargetError
 from .qemu_command import FIRMWARES, MACHINE_TYPES

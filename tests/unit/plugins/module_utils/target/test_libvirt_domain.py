@@ -9,7 +9,6 @@ import subprocess
 
 from xml.etree import ElementTree
 
-
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import TargetError
