@@ -32,14 +32,24 @@ options:
       - V(gone) notes that it is gone again, with the proof.
       - V(end) ends the journal.
       - V(read) changes nothing and returns the resources, and with O(machine) how far the run has come with it.
+      - V(taken_over) makes O(controller) the one that runs the run.
+      - V(unfinished) changes nothing and returns the runs under O(root) that have not come to their end.
     type: str
     required: true
-    choices: [begin, event, record, resource, gone, end, read]
+    choices: [begin, event, record, resource, gone, end, read, taken_over, unfinished]
+  controller:
+    description:
+      - Who runs the run, in words that no other controller has. With O(state=begin) and O(state=taken_over) it takes the run over; after that entries
+        of another one are refused, so that two controllers never work on one run.
+      - When empty, nobody is refused.
+    type: str
+    default: ''
+    version_added: 1.1.0
   run_dir:
-    description: Directory of the run. Needed unless O(root) is given with O(state=begin).
+    description: Directory of the run. Needed unless O(root) is given with O(state=begin) or O(state=unfinished).
     type: path
   root:
-    description: With O(state=begin), the directory under which a directory named by the run's id is made.
+    description: With O(state=begin), the directory under which a directory named by the run's id is made; with O(state=unfinished), where runs are.
     type: path
   kind:
     description:
@@ -150,6 +160,11 @@ run_id:
   returned: with O(state=begin) and O(state=read)
   type: str
   sample: drill-20261122T010203Z-4f2a
+unfinished:
+  description: Ids of runs that have not ended, or of which something is left that is not the outcome of a failover.
+  returned: with O(state=unfinished)
+  type: list
+  elements: str
 resources:
   description: All resources of the run, with C(kind), C(id), C(machine), C(attributes), C(created), C(gone) and C(proof).
   returned: with O(state=read)
@@ -177,18 +192,20 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RecoveryError
 from ..module_utils.runbook.evidence import SECTIONS
-from ..module_utils.runbook.journal import Journal, find_begun, new_run_id, open_resources, progress, read_journal, resources
+from ..module_utils.runbook.journal import Journal, find_begun, new_run_id, open_resources, progress, read_journal, resources, unfinished
 
 
 def begin(parameters, check_mode):
     plan_id = parameters["attributes"].get("plan")
     begun = find_begun(parameters["root"], plan_id) if parameters["resume"] and parameters["root"] and plan_id else ""
     if begun:
+        if not check_mode:
+            Journal(begun, parameters["controller"]).take_over()
         return dict(changed=False, resumed=True, run_id=os.path.basename(begun), run_dir=begun)
     run_id = parameters["run_id"] or new_run_id(parameters["kind"])
     run_dir = parameters["run_dir"] or os.path.join(parameters["root"], run_id)
     if not check_mode:
-        Journal(run_dir).begin(run_id, parameters["kind"], parameters["attributes"])
+        Journal(run_dir, parameters["controller"]).begin(run_id, parameters["kind"], parameters["attributes"])
     return dict(changed=True, resumed=False, run_id=run_id, run_dir=run_dir)
 
 
@@ -212,7 +229,7 @@ def keep_picture(run_dir, data):
 
 
 def write(parameters, check_mode):
-    journal = Journal(parameters["run_dir"])
+    journal = Journal(parameters["run_dir"], parameters["controller"])
     state = parameters["state"]
     if check_mode:
         pass
@@ -224,6 +241,8 @@ def write(parameters, check_mode):
         journal.resource(parameters["kind"], parameters["id"], parameters["machine"], parameters["attributes"])
     elif state == "gone":
         journal.gone(parameters["kind"], parameters["id"], parameters["proof"])
+    elif state == "taken_over":
+        journal.take_over()
     else:
         journal.end(parameters["status"], parameters["detail"])
     return dict(changed=True, run_dir=parameters["run_dir"])
@@ -232,7 +251,8 @@ def write(parameters, check_mode):
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            state=dict(type="str", required=True, choices=["begin", "event", "record", "resource", "gone", "end", "read"]),
+            state=dict(type="str", required=True, choices=["begin", "event", "record", "resource", "gone", "end", "read", "taken_over", "unfinished"]),
+            controller=dict(type="str", default=""),
             run_dir=dict(type="path"),
             root=dict(type="path"),
             kind=dict(type="str"),
@@ -251,6 +271,7 @@ def main():
         ),
         required_if=[
             ("state", "begin", ("kind",)),
+            ("state", "unfinished", ("root",)),
             ("state", "event", ("name",)),
             ("state", "record", ("section", "data")),
             ("state", "resource", ("kind", "id")),
@@ -261,11 +282,13 @@ def main():
         supports_check_mode=True,
     )
     state = module.params["state"]
-    if state != "begin" and not module.params["run_dir"]:
+    if state not in ("begin", "unfinished") and not module.params["run_dir"]:
         module.fail_json(msg=f"state={state} needs run_dir.")
     try:
         if state == "begin":
             result = begin(module.params, module.check_mode)
+        elif state == "unfinished":
+            result = dict(changed=False, unfinished=unfinished(module.params["root"]))
         elif state == "read":
             result = show(module.params["run_dir"], module.params["machine"])
         else:

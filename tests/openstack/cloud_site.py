@@ -2,15 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What an operator of an OpenStack has before a recovery: flavours, networks, security groups, a key, and a worker.
+"""What an operator of an OpenStack has before a recovery: flavours, networks, security groups, an image for workers. No server.
 
     external    198.51.100.0/24   this machine is 198.51.100.1 there; the object store listens on that address
-    workers     10.0.2.0/24       behind a router; the worker is 10.0.2.15, as its image has it, and has a floating IP
+    workers     10.0.2.0/24       behind a router; the worker is 10.0.2.15, as its image has it, and gets a floating IP
     recovered   192.0.2.0/24      like the network that the demo machine comes from; no router, no way out
 """
 
 import subprocess
-import time
 
 import openstack
 
@@ -20,11 +19,12 @@ PORTS = {"recovered": (80, 5432), "worker": (22,)}
 
 
 def lists(cloud):
-    """All servers, volumes, snapshots, ports, images of the project: what a run must leave as it was."""
+    """All servers, volumes, snapshots, floating addresses, ports, images of the project: what a run must leave as it was."""
     return {
         "servers": sorted(server.name for server in cloud.compute.servers()),
         "volumes": sorted(volume.id for volume in cloud.block_storage.volumes()),
         "snapshots": sorted(snapshot.id for snapshot in cloud.block_storage.snapshots()),
+        "addresses": sorted(address.id for address in cloud.network.ips()),
         "ports": sorted(port.id for port in cloud.network.ports() if not port.device_owner.startswith("network:dhcp")),
         "images": sorted(image.id for image in cloud.image.images()),
     }
@@ -64,28 +64,8 @@ class Site:
         router = self.cloud.network.create_router(name="workers", external_gateway_info={"network_id": external.id})
         self.cloud.network.add_interface_to_router(router, subnet_id=subnet.id)
 
-    def start_worker(self, disk):
-        """A server from a disk of a stock Debian; returns its floating IP."""
-        image = self.cloud.image.create_image(
+    def upload_worker(self, disk):
+        """The image of workers, from a disk of a Debian server. No worker is made of it here."""
+        self.cloud.image.create_image(
             name="worker", filename=disk, disk_format="qcow2", container_format="bare", visibility="private", wait=True, timeout=1800,
             use_import=False, hw_disk_bus="scsi", hw_scsi_model="virtio-scsi", hw_vif_model="virtio")
-        network = self.cloud.network.find_network("workers")
-        group = self.cloud.network.find_security_group("worker")
-        port = self.cloud.network.create_port(name="worker", network_id=network.id, fixed_ips=[{"ip_address": "10.0.2.15"}],
-                                              security_group_ids=[group.id])
-        server = self.cloud.compute.create_server(name="worker", image_id=image.id, networks=[{"port": port.id}],
-                                                  flavor_id=self.cloud.compute.find_flavor("worker").id)
-        self.cloud.compute.wait_for_server(server, interval=2, wait=1800)
-        external = self.cloud.network.find_network("external")
-        return self.cloud.network.create_ip(floating_network_id=external.id, port_id=port.id).floating_ip_address
-
-
-def wait_for_ssh(address, key, seconds=1800):
-    """An emulated server on a busy machine takes minutes to boot."""
-    command = ["ssh", "-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=20",
-               "-o", "BatchMode=yes", f"root@{address}", "true"]
-    deadline = time.monotonic() + seconds
-    while subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{address} does not let us in after {seconds} seconds")
-        time.sleep(5)

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from cloud_site import HOST, Site, lists, wait_for_ssh
+from cloud_site import HOST, Site, lists
 from two_tier import OldSite
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -115,14 +115,12 @@ def operator(site, store, tmp_path_factory):      # pylint: disable=unused-argum
 
 
 @pytest.fixture(scope="session")
-def worker(site, operator, tmp_path_factory):
-    """A server in the cloud that has Debian, SSH and the libraries of the engine: the disk of a machine of the live tests."""
+def worker_image(site, operator, tmp_path_factory):
+    """Debian, SSH and the libraries of the engine: the disk of a machine of the live tests."""
     folder = tmp_path_factory.mktemp("worker")
     built = subprocess.run([os.path.join(ROOT, "tests/live/build")], stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout.strip()
     disk, key = str(folder / "worker.qcow2"), str(folder / "ssh-key")
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", os.path.join(built, "plain", "sda.raw"), disk], check=True)
     subprocess.run(["install", "-m", "600", os.path.join(built, "ssh-key"), key], check=True)
-    address = site.start_worker(disk)
-    wait_for_ssh(address, key)
-    operator.environment.update(DR_WORKER_ADDRESS=address, DR_WORKER_KEY=key)
-    return address
+    site.upload_worker(disk)
+    operator.environment["DR_WORKER_KEY"] = key

@@ -9,6 +9,7 @@ written *before* it is created, so whatever was created is listed, also when the
 (ISO 8601, UTC):
 
   {"type": "begin", "run": id, "kind": "drill", "attributes": {...}}
+  {"type": "controller", "name": ...}                                      it runs the run from here on, and no other one
   {"type": "event", "name": ..., "machine": ..., "phase": "begin" | "end" | "point", "status": "ok" | "failed", "detail": ...}
   {"type": "record", "section": ..., "machine": ..., "data": ...}          what a step measured; sections: evidence.py
   {"type": "resource", "kind": ..., "id": ..., "machine": ..., "attributes": {...}}
@@ -29,6 +30,7 @@ from ..errors import RecoveryError
 
 JOURNAL_FILE = "journal.jsonl"
 PHASES = ("begin", "end", "point")
+TORN_DOWN = "torn down"                 # the event of the role teardown, of a run that was left by its controller
 _RUN_ID = re.compile(r"[a-z][a-z0-9-]{0,40}-\d{8}T\d{6}Z-[0-9a-f]{4,}")
 
 
@@ -59,10 +61,15 @@ def timestamp(now=None):
 
 
 class Journal:
-    """Appends to the journal of the run whose directory is `run_dir`."""
+    """Appends to the journal of the run whose directory is `run_dir`.
 
-    def __init__(self, run_dir):
+    With the name of a controller, a run has one controller at a time: the one that took it over last. As every step is written down before it is
+    done, an earlier one that still lives does nothing more.
+    """
+
+    def __init__(self, run_dir, controller=""):
         self.run_dir = run_dir
+        self.controller = controller
         self.path = os.path.join(run_dir, JOURNAL_FILE)
 
     def begin(self, run_id, kind, attributes=None):
@@ -83,6 +90,12 @@ class Journal:
         except OSError as error:
             raise JournalError(f"The journal {self.path} cannot be made: {error}.") from error
         self._append({"type": "begin", "run": run_id, "kind": kind, "attributes": attributes or {}})
+        self.take_over()
+
+    def take_over(self):
+        """From here on this controller runs the run."""
+        if self.controller:
+            self._append({"type": "controller", "name": self.controller})
 
     def event(self, name, phase="point", machine="", status="ok", detail=""):
         self._append({"type": "event", "name": name, "machine": machine, "phase": phase, "status": status, "detail": detail})
@@ -106,6 +119,8 @@ class Journal:
             handle = os.open(self.path, os.O_RDWR | os.O_APPEND)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
+                if self.controller and entry["type"] != "controller":
+                    self._see_that_it_is_ours()
                 line = json.dumps(dict(time=timestamp(), **entry), sort_keys=True).encode("utf-8") + b"\n"
                 size = os.fstat(handle).st_size
                 if size and os.pread(handle, 1, size - 1) != b"\n":
@@ -118,6 +133,12 @@ class Journal:
                 os.close(handle)
         except OSError as error:
             raise JournalError(f"The journal {self.path} cannot be written: {error}.") from error
+
+    def _see_that_it_is_ours(self):
+        last = next((entry for entry in reversed(read_journal(self.run_dir)) if entry["type"] == "controller"), None)
+        if last and last["name"] != self.controller:
+            raise JournalError(f"The run {os.path.basename(self.run_dir)} was taken over by {last['name']} at {last['time']}, so {self.controller} does "
+                               "nothing more in it. Follow it there.")
 
 
 def read_journal(run_dir):
@@ -156,6 +177,21 @@ def find_begun(root, plan_id):
         if begin and begin.get("attributes", {}).get("plan") == plan_id and (not _ended_well(entries) or open_resources(entries)):
             found.append((begin["time"], run_dir))
     return max(found)[1] if found else ""
+
+
+def unfinished(root):
+    """Ids of the runs under `root` that have not come to their end: neither ended nor torn down, or something is left that is not what a failover
+    is for."""
+    found = []
+    for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
+        if not os.path.exists(os.path.join(root, name, JOURNAL_FILE)):
+            continue
+        entries = read_journal(os.path.join(root, name))
+        ended = any(entry["type"] == "end" or (entry["type"], entry.get("name")) == ("event", TORN_DOWN) for entry in entries)
+        serves = name.startswith("failover-") and _ended_well(entries)
+        if open_resources(entries) and not serves or not ended:
+            found.append(name)
+    return found
 
 
 def _ended_well(entries):

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.runbook import journal as module
 from ansible_collections.agnostic.recovery.plugins.module_utils.runbook.journal import (
-    Journal, JournalError, find_begun, new_run_id, open_resources, progress, read_journal, resources, timestamp)
+    Journal, JournalError, find_begun, new_run_id, open_resources, progress, read_journal, resources, timestamp, unfinished)
 
 
 @pytest.fixture
@@ -158,3 +158,43 @@ def test_the_run_of_a_plan_that_goes_on(tmp_path):
     assert find_begun(str(root), "plan-1") == ""
     killed = begin(4, "plan-1")
     assert find_begun(str(root), "plan-1") == killed
+
+
+def test_a_run_has_one_controller_at_a_time(tmp_path):
+    run_dir = str(tmp_path / "failover-20261201T010203Z-4f2a")
+    first, second = Journal(run_dir, "root@one"), Journal(run_dir, "root@two")
+    first.begin(os.path.basename(run_dir), "failover")
+    first.resource("qemu_guest", "/guest", "shop")
+    second.take_over()
+    with pytest.raises(JournalError, match="taken over by root@two .* root@one does nothing more"):
+        first.gone("qemu_guest", "/guest", ["seen"])
+    second.event("boot", machine="shop")
+    Journal(run_dir).record("warning", "a hand that names nobody is let through", "shop")
+    assert [resource.id for resource in open_resources(read_journal(run_dir))] == ["/guest"]
+    first.take_over()                                    # and back again
+    first.gone("qemu_guest", "/guest", ["seen"])
+    with pytest.raises(JournalError, match="root@two does nothing more"):
+        second.end()
+    assert not open_resources(read_journal(run_dir))
+
+
+def test_runs_that_have_not_come_to_their_end(tmp_path):
+    def begin(kind, number):
+        run = Journal(str(tmp_path / f"{kind}-2026120{number}T010203Z-4f2a"))
+        run.begin(os.path.basename(run.run_dir), kind)
+        run.resource("qemu_guest", "/guest", "shop")
+        return run
+    assert unfinished(str(tmp_path / "none")) == []
+    killed, serving, broken, drilled, left = begin("drill", 1), begin("failover", 2), begin("failover", 3), begin("drill", 4), begin("drill", 5)
+    removed = begin("drill", 6)
+    removed.gone("qemu_guest", "/guest", ["seen"])
+    assert os.path.basename(removed.run_dir) in unfinished(str(tmp_path))         # it may go on
+    removed.event("torn down")
+    serving.end("ok")
+    broken.end("failed")
+    drilled.gone("qemu_guest", "/guest", ["seen"])
+    drilled.end("failed")
+    left.end("ok")
+    (tmp_path / "no-run").mkdir()
+    names = [os.path.basename(run.run_dir) for run in (killed, broken, left)]
+    assert unfinished(str(tmp_path)) == sorted(names)
