@@ -92,3 +92,9 @@ with zipfile.ZipFile(sys.argv[1]) as wheel:
 ' "$wheel"/ansible-*.whl "$dir" "$name"
     rm -rf "$wheel"
 }
+
+# libvirt's QEMU driver does not start without the user that Debian's libvirt-daemon-system makes, which nothing here needs otherwise.
+libvirt_user() {
+    getent passwd libvirt-qemu >/dev/null ||
+        useradd --system --user-group --home-dir /var/lib/libvirt --no-create-home --shell /usr/sbin/nologin libvirt-qemu
+}
