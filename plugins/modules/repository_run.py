@@ -25,7 +25,8 @@ options:
   state:
     description:
       - V(kept) stores the files of O(run_dir).
-      - V(fetched) writes those of O(run_id) into O(dest), readable by their owner alone.
+      - V(fetched) writes those of O(run_id) into O(dest), readable by their owner alone; with O(plan) those of the newest failover of that plan into a
+        folder of O(dest) that has its id, and nothing where that is there already or the repository keeps none.
     type: str
     choices: [kept, fetched]
     default: kept
@@ -34,6 +35,9 @@ options:
     type: path
   run_id:
     description: Id of the run.
+    type: str
+  plan:
+    description: Id of a plan.
     type: str
   dest:
     description: Folder on the host, which is made.
@@ -64,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 runs:
-  description: Ids of all runs that the repository keeps.
+  description: Ids of all runs that the repository keeps; with O(plan) of the one that was found.
   returned: success
   type: list
   elements: str
@@ -90,19 +94,26 @@ def main():
         argument_spec=dict(
             REPOSITORY_SPEC,
             state={"type": "str", "choices": ["kept", "fetched"], "default": "kept"},
-            run_dir={"type": "path"}, run_id={"type": "str"}, dest={"type": "path"}, **KEY_SPEC),
-        mutually_exclusive=[sorted(KEY_SPEC)],
-        required_if=[("state", "kept", ["run_dir"]), ("state", "fetched", ["run_id", "dest"])],
+            run_dir={"type": "path"}, run_id={"type": "str"}, plan={"type": "str"}, dest={"type": "path"}, **KEY_SPEC),
+        mutually_exclusive=[sorted(KEY_SPEC), ["run_id", "plan"]],
+        required_if=[("state", "kept", ["run_dir"]), ("state", "fetched", ["dest"]), ("state", "fetched", ["run_id", "plan"], True)],
         supports_check_mode=True,
     )
     try:
         if module.params["state"] == "kept":
             changed, runs = kept_runs.keep(module.params, module.check_mode)
             module.exit_json(changed=changed, runs=runs)
-        files, runs = kept_runs.fetch(module.params)
-        if not module.check_mode:
-            os.makedirs(module.params["dest"], exist_ok=True)
-        paths = {os.path.join(module.params["dest"], name): text.encode("utf-8") for name, text in sorted(files.items())}
+        dest = module.params["dest"]
+        if module.params["plan"]:
+            run_id, files = kept_runs.fetch_failover(module.params)
+            runs, dest = [run_id] if run_id else [], os.path.join(dest, run_id)
+            if run_id and os.path.exists(dest):
+                module.exit_json(changed=False, runs=runs, files=[])         # what is there may have gone on since
+        else:
+            files, runs = kept_runs.fetch(module.params)
+        if files and not module.check_mode:
+            os.makedirs(dest, mode=0o700, exist_ok=True)
+        paths = {os.path.join(dest, name): text.encode("utf-8") for name, text in sorted(files.items())}
         changed = [ensure_private_file(path, data, module.check_mode) for path, data in paths.items()]
     except (RecoveryError, OSError) as error:
         module.fail_json(msg=str(error))

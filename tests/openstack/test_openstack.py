@@ -93,6 +93,8 @@ def test_failover_to_volumes(operator, worker_image):      # pylint: disable=unu
     now = operator.lists()
     assert [len(now[kind]) - len(before[kind]) for kind in ("servers", "volumes", "ports", "images", "addresses")] == [2, 2, 2, 0, 0]
     assert "dr-worker-worker" not in now["servers"]
+    operator.play("agnostic.recovery.failover", **variables)             # once more: nothing is made a second time
+    assert operator.lists() == now and operator.evidence("failover")["runs"][0]["id"] == run["id"]
     operator.play("agnostic.recovery.teardown", dr_run_id=run["id"], **variables)
     assert operator.lists() == before
 

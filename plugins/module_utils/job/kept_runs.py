@@ -7,7 +7,7 @@
 import os
 import time
 
-from ..runbook.kept_runs import keep_run, list_runs, read_files, read_run
+from ..runbook.kept_runs import find_failover, keep_run, list_runs, read_files, read_run
 from .opening import opened
 
 
@@ -24,3 +24,10 @@ def fetch(options):
     """({file name: content} of the run `options["run_id"]`, ids of all runs that the repository keeps)."""
     with opened(options) as repository:
         return read_run(repository, options["run_id"]), list_runs(repository)
+
+
+def fetch_failover(options):
+    """(id, {file name: content}) of the newest failover of the plan `options["plan"]`, ("", {}) where the repository keeps none."""
+    with opened(options) as repository:
+        run_id = find_failover(repository, options["plan"])
+        return run_id, read_run(repository, run_id) if run_id else {}

@@ -147,18 +147,23 @@ def read_journal(run_dir):
     A line that is no JSON was cut short by a crash. Its writer never came to act on it, so it is left out.
     """
     path = os.path.join(run_dir, JOURNAL_FILE)
-    entries = []
     try:
         with open(path, "rb") as stream:
-            for line in stream:
-                try:
-                    entry = json.loads(line.decode("utf-8"))
-                except ValueError:
-                    continue
-                if isinstance(entry, dict) and "type" in entry:
-                    entries.append(entry)
+            return parse_journal(stream)
     except OSError as error:
         raise JournalError(f"The journal {path} cannot be read: {error}.") from error
+
+
+def parse_journal(lines):
+    """The entries of a journal's lines (bytes); see read_journal."""
+    entries = []
+    for line in lines:
+        try:
+            entry = json.loads(line.decode("utf-8"))
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and "type" in entry:
+            entries.append(entry)
     return entries
 
 
@@ -173,10 +178,15 @@ def find_begun(root, plan_id):
         if not os.path.exists(os.path.join(run_dir, JOURNAL_FILE)):
             continue
         entries = read_journal(run_dir)
-        begin = next((entry for entry in entries if entry["type"] == "begin"), None)
-        if begin and begin.get("attributes", {}).get("plan") == plan_id and (not _ended_well(entries) or open_resources(entries)):
-            found.append((begin["time"], run_dir))
+        if plan_of(entries) == plan_id and (not _ended_well(entries) or open_resources(entries)):
+            found.append((entries[0]["time"], run_dir))
     return max(found)[1] if found else ""
+
+
+def plan_of(entries):
+    """The id of the plan that a run carries out, "": it has none."""
+    begin = next((entry for entry in entries if entry["type"] == "begin"), {})
+    return begin.get("attributes", {}).get("plan", "")
 
 
 def unfinished(root):

@@ -12,8 +12,9 @@ from ..errors import RecoveryError, RepositoryError
 from ..repository.repository import Repository
 from ..repository.store import RUNS
 from . import records
+from .journal import JOURNAL_FILE, parse_journal, plan_of
 
-FILES = ("journal.jsonl", "evidence.json", "report.html")
+FILES = (JOURNAL_FILE, "evidence.json", "report.html")
 _KIND = records.Kind(RUNS, b"ZIAR", b"zia/1 run", 64 << 20, "files of the run", False)
 
 
@@ -51,6 +52,16 @@ def read_run(repository: Repository, run_id: str) -> Dict[str, str]:
         raise RepositoryError(" ".join(damaged) or f"The repository at {repository.store.label} keeps no run {run_id}. "
                               + (f"It keeps {', '.join(known[-20:])}." if known else "It keeps none."))
     return {name: str(text) for name, text in found[run_id].content.items() if name in FILES}
+
+
+def find_failover(repository: Repository, plan_id: str) -> str:
+    """The newest failover of a plan, "": the repository keeps none. What cannot be read is passed over. Raises KeyAccessError."""
+    for run_id in sorted((run for run in list_runs(repository) if run.startswith("failover-")), reverse=True):
+        found, _damaged = records.read_newest(repository, _KIND, run_id)
+        journal = found[run_id].content.get(JOURNAL_FILE, "") if run_id in found else ""
+        if plan_of(parse_journal(str(journal).encode("utf-8").splitlines())) == plan_id:
+            return run_id
+    return ""
 
 
 def list_runs(repository: Repository) -> List[str]:

@@ -4,6 +4,8 @@
 
 """What runs have left, in a repository."""
 
+import json
+
 import pytest
 
 from ansible_collections.agnostic.recovery.plugins.module_utils.errors import KeyAccessError, RecoveryError, RepositoryError
@@ -13,7 +15,8 @@ from ansible_collections.agnostic.recovery.plugins.module_utils.repository.keys 
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.repository import (
     export_capture_credential, init_repository, open_repository)
 from ansible_collections.agnostic.recovery.plugins.module_utils.repository.store import RUNS
-from ansible_collections.agnostic.recovery.plugins.module_utils.runbook.kept_runs import keep_run, list_runs, read_files, read_run
+from ansible_collections.agnostic.recovery.plugins.module_utils.runbook.kept_runs import (
+    find_failover, keep_run, list_runs, read_files, read_run)
 
 KEY = KeyFile(b"\7" * 64)
 NOW = 1795000000.0
@@ -39,6 +42,17 @@ def test_kept_once_and_read_again(store):
     assert len(list(store.list(RUNS))) == 2
     with pytest.raises(RepositoryError, match="keeps no run drill-1. It keeps " + RUN):
         read_run(repository, "drill-1")
+
+
+def test_the_newest_failover_of_a_plan(store):
+    repository = open_repository(store, store.key)
+    assert find_failover(repository, "plan-1") == ""
+    for run, plan in (("failover-20261201T020000Z-1f2e", "plan-1"), ("failover-20261202T020000Z-1f2e", "plan-1"),
+                      ("failover-20261203T020000Z-1f2e", "plan-2"), ("drill-20261204T020000Z-1f2e", "plan-1")):
+        begin = {"type": "begin", "run": run, "kind": "failover", "attributes": {"plan": plan}, "time": "2026-12-01T02:00:00.000Z"}
+        keep_run(repository, run, {"journal.jsonl": json.dumps(begin) + "\n{torn"}, NOW)
+    keep_run(repository, "failover-20261205T020000Z-1f2e", FILES, NOW)          # without a journal
+    assert find_failover(repository, "plan-1") == "failover-20261202T020000Z-1f2e" and find_failover(repository, "plan-3") == ""
 
 
 def test_damage_is_told(store):
