@@ -66,9 +66,21 @@ class Fleet:
                 found.append(place)
         return sorted(found)
 
+    def controllers_so_far(self):
+        """How many controllers have taken up the run."""
+        runs = os.path.join(self.folder, "worker1", "runs")
+        journals = [os.path.join(runs, run, "journal.jsonl") for run in os.listdir(runs)] if os.path.isdir(runs) else []
+        return sum(json.loads(line)["type"] == "controller" for path in journals for line in lines_of(path))
+
     def evidence(self):
         with open(os.path.join(self.folder, "report", "evidence.json"), encoding="utf-8") as file:
             return json.load(file)["runs"][0]
+
+
+def lines_of(path):
+    """Whole ones: another may be in the making."""
+    with open(path, encoding="utf-8") as file:
+        return [line for line in file if line.strip() and line.endswith("\n")]
 
 
 def mounts():
@@ -138,9 +150,16 @@ def test_a_failover_goes_on_after_each_death_of_its_controller(fleet):
         task = re.findall(r"TASK \[(.*)\] \*", output)[-1:] or ["nothing yet"]
         print(f"kill {number + 1} after {seconds:.0f} s, in {task[0]!r}; {len(fleet.guests())} guests", flush=True)
         assert len(fleet.guests()) == len(set(fleet.guests()))
+    controllers = fleet.controllers_so_far()
+    rival = fleet.start("agnostic.recovery.failover", "-e", f"dr_confirm={fleet.plan}")
+    while fleet.controllers_so_far() == controllers:     # it lives, and goes on with the run
+        assert rival.poll() is None
+        time.sleep(0.2)
     status, output = fleet.run("agnostic.recovery.failover", "-e", f"dr_confirm={fleet.plan}")
     print("\n".join(output.splitlines()[-60:]))
     assert status != 0                                   # one machine did not come back
+    refused = rival.communicate()[0]
+    assert rival.returncode != 0 and re.search(r"was taken over by .* does nothing more in it", refused.replace("\n", " ")), refused[-4000:]
     run = fleet.evidence()
     assert len(os.listdir(os.path.join(fleet.folder, "worker1", "runs"))) == 1          # one run, whoever ran it
     machines = {machine["name"]: machine for machine in run["machines"]}
