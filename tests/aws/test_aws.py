@@ -31,7 +31,7 @@ STARVED = "Timed out waiting for device"         # udev on a host that emulates 
 
 
 class Site:
-    """The emulated cloud with a network and a worker in it, and the source beside it."""
+    """The emulated cloud with a network and an image for workers in it, and the source beside it."""
 
     def __init__(self, cloud, folder):
         self.cloud, self.folder = cloud, folder
@@ -39,14 +39,15 @@ class Site:
         vpc = self.ec2.create_vpc(CidrBlock="192.0.2.0/24")["Vpc"]["VpcId"]
         self.subnet = self.ec2.create_subnet(VpcId=vpc, CidrBlock="192.0.2.0/24", AvailabilityZone=REGION + "a")["Subnet"]["SubnetId"]
         self.group = self.ec2.create_security_group(VpcId=vpc, GroupName="drill", Description="drill")["GroupId"]
-        image = self.ec2.register_image(Name="worker", RootDeviceName="/dev/sda1", BlockDeviceMappings=[
+        self.worker_image = self.ec2.register_image(Name="worker", RootDeviceName="/dev/sda1", BlockDeviceMappings=[
             {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}])["ImageId"]
-        self.worker = self.ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=self.subnet)["Instances"][0]["InstanceId"]
 
     def play(self, book, path, firmware, *arguments):
-        place = dict(self.cloud.place, path=path, worker_instance=self.worker, drill_subnet=self.subnet, drill_security_groups=[self.group],
+        place = dict(self.cloud.place, path=path, drill_subnet=self.subnet, drill_security_groups=[self.group],
                      tags={"purpose": "test"}, grow=1)       # room for an EFI system partition
-        environment = dict(os.environ, AWS_TEST_FOLDER=self.folder, AWS_TEST_FIRMWARE=firmware, AWS_TEST_PLACE=json.dumps(place))
+        worker = dict(self.cloud.place, provider="aws", image=self.worker_image, instance_type="t3.medium", subnet=self.subnet, prepare=False)
+        environment = dict(os.environ, AWS_TEST_FOLDER=self.folder, AWS_TEST_FIRMWARE=firmware, AWS_TEST_PLACE=json.dumps(place),
+                           AWS_TEST_WORKER="made" if path == "volumes" else "there", AWS_TEST_WORKER_SERVER=json.dumps(worker))
         command = ["ansible-playbook", "-i", os.path.join(HERE, "inventory.yml"), book, *arguments]
         done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -111,6 +112,8 @@ def test_the_machine_is_recovered_and_what_lies_in_the_cloud_serves(site, path, 
         work = os.path.join(site.folder, "work", "machines")
         subprocess.run(["cmp", os.path.join(work, os.listdir(work)[0], "sda.raw"), back], check=True)
     held = site.holds()
+    workers = [tag["ResourceId"] for tag in site.ec2.describe_tags(Filters=[{"Name": "key", "Values": ["dr_worker"]}])["Tags"]]
+    assert len(workers) == (path == "volumes")                       # on the direct path nothing but the machine is there
     site.play(os.path.join(HERE, "recover.yml"), path, firmware, "-e", "dr_resume=true")
     assert site.holds() == held                                      # as after a controller that died at the end: nothing is made twice
     secret = site.cloud.place["secret_key"]
@@ -125,10 +128,13 @@ def test_the_machine_is_recovered_and_what_lies_in_the_cloud_serves(site, path, 
 
 
 def assert_tagged(site, before):
-    """All that the run made carries its id."""
+    """All that the run made carries its id, but for the worker, which carries its own name."""
+    workers = site.ec2.describe_instances(Filters=[{"Name": "tag-key", "Values": ["dr_worker"]}])["Reservations"]
+    untagged = {nic["NetworkInterfaceId"] for entry in workers for instance in entry["Instances"] for nic in instance["NetworkInterfaces"]}
+    untagged |= {instance["InstanceId"] for entry in workers for instance in entry["Instances"]}
     new = {identity for kind, found in site.holds().items() for identity in found - before[kind] if kind != "volumes"}
     tagged = {tag["ResourceId"] for tag in site.ec2.describe_tags(Filters=[{"Name": "key", "Values": ["dr_run"]}])["Tags"]}
-    assert new and new <= tagged
+    assert new and new - untagged <= tagged
 
 
 def boot(disk, boot_mode, mac, folder):
