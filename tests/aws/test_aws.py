@@ -112,7 +112,8 @@ def test_the_machine_is_recovered_and_what_lies_in_the_cloud_serves(site, path, 
         work = os.path.join(site.folder, "work", "machines")
         subprocess.run(["cmp", os.path.join(work, os.listdir(work)[0], "sda.raw"), back], check=True)
     held = site.holds()
-    workers = [tag["ResourceId"] for tag in site.ec2.describe_tags(Filters=[{"Name": "key", "Values": ["dr_worker"]}])["Tags"]]
+    workers = [tag["ResourceId"] for tag in site.ec2.describe_tags(Filters=[{"Name": "key", "Values": ["dr_worker"]}])["Tags"]
+               if tag["ResourceType"] == "instance"]
     assert len(workers) == (path == "volumes")                       # on the direct path nothing but the machine is there
     site.play(os.path.join(HERE, "recover.yml"), path, firmware, "-e", "dr_resume=true")
     assert site.holds() == held                                      # as after a controller that died at the end: nothing is made twice
