@@ -121,6 +121,9 @@ def test_jobs_of_awx(place, repository, tmp_path):
     files, runs = kept_runs.fetch(dict(repository, run_id=left["dr_run_id"]))
     assert runs == sorted([run, left["dr_run_id"]])
     assert json.loads(files["evidence.json"])["passed"] is True and "<html" in files["report.html"]
+    # Where the job is to make its worker, it plans without one, and without rights.
+    alone, left = place.run("plan-alone", "failover.yml", "--check", "-e", json.dumps({"dr_worker_server": {"image": "debian-12"}}))
+    assert "1 machine in 1 wave" in alone and left["dr_confirm"].startswith("plan-") and "-> worker" not in alone
     for secret in (PASSPHRASE, repository["repository"]["secret_key"]):
         assert secret not in shown and secret not in files["journal.jsonl"] + files["evidence.json"]
 
