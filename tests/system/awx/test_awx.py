@@ -122,7 +122,8 @@ def test_jobs_of_awx(place, repository, tmp_path):
     assert runs == sorted([run, left["dr_run_id"]])
     assert json.loads(files["evidence.json"])["passed"] is True and "<html" in files["report.html"]
     # Where the job is to make its worker, it plans without one, and without rights.
-    alone, left = place.run("plan-alone", "failover.yml", "--check", "-e", json.dumps({"dr_worker_server": {"image": "debian-12"}}))
+    made = {"dr_worker_server": {"image": "debian-12"}, "ansible_remote_tmp": "/tmp/ansible"}       # the user here has no home, as one of AWX has
+    alone, left = place.run("plan-alone", "failover.yml", "--check", "-e", json.dumps(made))
     assert "1 machine in 1 wave" in alone and left["dr_confirm"].startswith("plan-") and "-> worker" not in alone
     for secret in (PASSPHRASE, repository["repository"]["secret_key"]):
         assert secret not in shown and secret not in files["journal.jsonl"] + files["evidence.json"]
