@@ -172,14 +172,8 @@ def find_begun(root, plan_id):
 
     So a plan is not carried out a second time beside what it has made. Raises JournalError.
     """
-    found = []
-    for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
-        run_dir = os.path.join(root, name)
-        if not os.path.exists(os.path.join(run_dir, JOURNAL_FILE)):
-            continue
-        entries = read_journal(run_dir)
-        if plan_of(entries) == plan_id and (not _ended_well(entries) or open_resources(entries)):
-            found.append((entries[0]["time"], run_dir))
+    found = [(entries[0]["time"], run_dir) for run_dir, entries in _journals(root)
+             if plan_of(entries) == plan_id and (not _ended_well(entries) or open_resources(entries))]
     return max(found)[1] if found else ""
 
 
@@ -193,15 +187,21 @@ def unfinished(root):
     """Ids of the runs under `root` that have not come to their end: neither ended nor torn down, or something is left that is not what a failover
     is for."""
     found = []
-    for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
-        if not os.path.exists(os.path.join(root, name, JOURNAL_FILE)):
-            continue
-        entries = read_journal(os.path.join(root, name))
+    for run_dir, entries in _journals(root):
+        name = os.path.basename(run_dir)
         ended = any(entry["type"] == "end" or (entry["type"], entry.get("name")) == ("event", TORN_DOWN) for entry in entries)
         serves = name.startswith("failover-") and _ended_well(entries)
         if open_resources(entries) and not serves or not ended:
             found.append(name)
     return found
+
+
+def _journals(root):
+    """(directory, entries) of each run under `root`, by name; none where there is no such folder."""
+    for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
+        run_dir = os.path.join(root, name)
+        if os.path.exists(os.path.join(run_dir, JOURNAL_FILE)):
+            yield run_dir, read_journal(run_dir)
 
 
 def _ended_well(entries):
